@@ -1,0 +1,204 @@
+"""One caller before one snapshot: asks the decision and remembers what the answers rested on.
+
+Called by pod.py alone.  It brings access/ what access/ may not fetch: the
+compiled policy of a path and the members of this host's groups, each cached
+under its position, so that no cached thing outlives a change.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+from urllib.parse import urldefrag
+
+from pyoxigraph import NamedNode
+
+from pod_server.access import compile_policy, decide, readable
+from pod_server.errors import Forbidden, PodError, Unauthenticated
+from pod_server.rdf import parse, syntax_of
+from pod_server.rdf.vocabulary import VCARD
+from pod_server.store.contract import Clock, Entry, Expectation, Governed, Snapshot, Store, Version
+from pod_server.store.host import HostDatabase, PodRow
+from pod_server.terms import (
+    FOREVER,
+    PUBLIC,
+    Caller,
+    Face,
+    Facts,
+    Kind,
+    Link,
+    Mode,
+    Path,
+    Place,
+    PodId,
+    Policy,
+    Position,
+    Readable,
+    Verdict,
+    acl_of,
+    auxiliary_of,
+)
+
+CACHED_POLICIES = 4096
+CACHED_GROUPS = 1024
+_HAS_MEMBER = NamedNode(VCARD + "hasMember")
+
+_Members = dict[str, frozenset[str]]
+_Key = TypeVar("_Key")
+_Kept = TypeVar("_Kept")
+
+
+class Rules:
+    """The compiled policies and groups of this host, cached by position."""
+
+    def __init__(self, store: Store, host: HostDatabase, clock: Clock, base: str) -> None:
+        self.clock = clock
+        self._store = store
+        self._host = host
+        self._base = base
+        self._policies: OrderedDict[tuple[PodId, Path, Position], Policy] = OrderedDict()
+        self._groups: OrderedDict[tuple[PodId, Path, Position], _Members] = OrderedDict()
+
+    def iri(self, pod: PodRow, path: Path) -> str:
+        """The absolute IRI of a path in a pod."""
+        return f"{self._base}{pod.name}{path}"
+
+    def policy(self, pod: PodRow, snapshot: Snapshot, subject: Path) -> Policy | None:
+        """The compiled access-control document of a subject; None when it is not there."""
+        entry = snapshot.entry(acl_of(subject))
+        if entry is None:
+            return None
+        key = (pod.id, subject, entry.version)
+        found = self._policies.get(key)
+        return found if found is not None else self._compile(pod, snapshot, entry, key)
+
+    def _compile(self, pod: PodRow, snapshot: Snapshot, entry: Entry, key: tuple[PodId, Path, Position]) -> Policy:
+        policy = self.compiled(pod, key[1], snapshot.body(entry), entry.media_type, entry.version)
+        _remember(self._policies, key, policy, CACHED_POLICIES)
+        return policy
+
+    def compiled(self, pod: PodRow, subject: Path, body: bytes, media_type: str, position: Position) -> Policy:
+        """Compile an access-control document that may not be stored yet.  Raises Malformed."""
+        syntax = syntax_of(media_type)
+        assert syntax is not None  # noqa: S101 - the door takes access-control documents as RDF only
+        statements = parse(body, syntax, self.iri(pod, acl_of(subject)))
+        return compile_policy(statements, self.iri(pod, subject), subject, position)
+
+    def members(self, group: str) -> tuple[frozenset[str], Version | None]:
+        """Who is in a group of this host, and what that rests on; nobody for a group kept elsewhere."""
+        document = urldefrag(group)[0]
+        name, slash, rest = document.removeprefix(self._base).partition("/")
+        pod = self._host.pod(name) if document.startswith(self._base) and slash else None
+        if pod is None:
+            return frozenset(), None
+        path = Path("/" + rest)
+        with self._store.snapshot(pod.id) as snapshot:
+            entry = snapshot.entry(path)
+            if entry is None or entry.kind is not Kind.RDF:
+                return frozenset(), Version(path, None if entry is None else entry.version, pod=pod.id)
+            listed = self._groups.get((pod.id, path, entry.version))
+            if listed is None:
+                listed = self._read_groups(pod, snapshot, entry)
+        return listed.get(group, frozenset()), Version(path, entry.version, pod=pod.id)
+
+    def _read_groups(self, pod: PodRow, snapshot: Snapshot, entry: Entry) -> _Members:
+        syntax = syntax_of(entry.media_type)
+        found: dict[str, set[str]] = {}
+        for quad in parse(snapshot.body(entry), syntax, self.iri(pod, entry.path)) if syntax else ():
+            if quad.predicate == _HAS_MEMBER and isinstance(quad.object, NamedNode):
+                found.setdefault(getattr(quad.subject, "value", ""), set()).add(quad.object.value)
+        members = {group: frozenset(agents) for group, agents in found.items()}
+        _remember(self._groups, (pod.id, entry.path, entry.version), members, CACHED_GROUPS)
+        return members
+
+
+@dataclass(slots=True)
+class Asking:
+    """A caller before a snapshot of a pod.
+
+    expectations, until: what the answers given so far rested on; an append
+    carries them.  link: the tie by which a partner writes.
+    """
+
+    rules: Rules
+    pod: PodRow
+    snapshot: Snapshot
+    caller: Caller
+    link: Link | None = None
+    expectations: list[Expectation] = field(default_factory=list)
+    until: float = FOREVER
+
+    def verdict(self, path: Path, entry: Entry | None, mode: Mode, caller: Caller | None = None) -> Verdict:
+        """The decision about a path that exists (entry) or might (None); caller None means the one who asks."""
+        place, subject = self._place(path, entry)
+        policy = self.rules.policy(self.pod, self.snapshot, subject)
+        if place.face is Face.CONTROL or (entry is None and self._is_policy(path)):
+            mode = Mode.CONTROL
+        return decide(policy, self.caller if caller is None else caller, mode, place, self._facts(policy))
+
+    def require(self, path: Path, mode: Mode) -> Verdict:
+        """Insist on a mode, and remember what the answer rested on.  Raises Unauthenticated or Forbidden."""
+        entry = self.snapshot.entry(path)
+        verdict = self.verdict(path, entry, mode)
+        if not verdict.allowed:
+            raise refusal(self.caller)
+        self._remember(path, entry)
+        self.until = min(self.until, verdict.until)
+        return verdict
+
+    def readable(self) -> Readable:
+        """Every (policy, face) of the pod that the caller may read."""
+        pairs = []
+        groups: set[str] = set()
+        for entry in self.snapshot.policies():
+            subject = Path(entry.path[: -len(".acl")])
+            policy = self.rules.policy(self.pod, self.snapshot, subject)
+            if policy is not None:
+                pairs += [(policy, face) for face in Face]
+                groups |= policy.groups
+        return readable(pairs, self.caller, self._facts_of(groups))
+
+    def _place(self, path: Path, entry: Entry | None) -> tuple[Place, Path]:
+        if entry is not None:
+            return Place(path, entry.face), entry.policy
+        subject, face = self.snapshot.governing(path)
+        return Place(path, face), subject
+
+    @staticmethod
+    def _is_policy(path: Path) -> bool:
+        auxiliary = auxiliary_of(path)
+        return auxiliary is not None and auxiliary[1] is Kind.POLICY
+
+    def _facts(self, policy: Policy | None) -> Facts:
+        return self._facts_of(policy.groups if policy is not None else ())
+
+    def _facts_of(self, groups: Iterable[str]) -> Facts:
+        members = {group: self.rules.members(group)[0] for group in groups}
+        return Facts(self.rules.clock(), members, self.link)
+
+    def _remember(self, path: Path, entry: Entry | None) -> None:
+        _, subject = self._place(path, entry)
+        policy = self.rules.policy(self.pod, self.snapshot, subject)
+        if policy is None:
+            return
+        self.expectations.append(Governed(path, subject, policy.position))
+        for group in policy.groups:
+            version = self.rules.members(group)[1]
+            if version is not None:
+                own = version.pod == self.pod.id
+                self.expectations.append(Version(version.path, version.version, pod=None if own else version.pod))
+
+
+def refusal(caller: Caller) -> PodError:
+    """What to say to a caller who may not: prove who you are, or no."""
+    if caller == PUBLIC:
+        return Unauthenticated("This needs a proof of who is asking.")
+    return Forbidden("No rule of this pod lets you do that.")
+
+
+def _remember(cache: OrderedDict[_Key, _Kept], key: _Key, value: _Kept, most: int) -> None:
+    cache[key] = value
+    while len(cache) > most:
+        cache.popitem(last=False)

@@ -1,0 +1,384 @@
+"""The command line: serve, demo, dev, pod, partner, link, sign-in, catalogue, backup, restore, verify.
+
+The top of the house; nobody imports it.  Commands about pods and partners
+speak to the running host, or to the data folder itself when no host runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+import uvicorn
+from rich.console import Console
+from rich.table import Table
+
+from pod_server import __version__, logs
+from pod_server.composition import Host, compose
+from pod_server.config import Config, load
+from pod_server.errors import Conflict, PodError
+from pod_server.landing.catalogue import DATA_SETS
+from pod_server.provision import Provision
+from pod_server.store import backup as copies
+from pod_server.store.files import make_folder
+from pod_server.store.host import HostDatabase, PodRow
+from pod_server.store.sqlite import SqliteStore, take_lock
+from pod_server.web.admin import Operator
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="A host for personal data pods.")
+pod_app = typer.Typer(no_args_is_help=True, help="Make and list pods.")
+partner_app = typer.Typer(no_args_is_help=True, help="Register data holders and tie their customers to pods.")
+app.add_typer(pod_app, name="pod")
+app.add_typer(partner_app, name="partner")
+out = Console()
+complaints = Console(stderr=True)
+
+Data = Annotated[Path | None, typer.Option(help="The data folder.")]
+Port = Annotated[int | None, typer.Option(help="The port to listen on.")]
+Url = Annotated[str | None, typer.Option(help="The address that clients use, with its final slash.")]
+Settings = Annotated[Path | None, typer.Option("--config", help="A TOML file with settings.")]
+
+
+def serve_host(config: Config, host: Host, when_up: Callable[[], None] = lambda: None) -> None:
+    """Serve until told to stop; SIGTERM and SIGINT drain what is under way, five seconds at most."""
+    settings = uvicorn.Config(
+        host.application,
+        host=config.bind,
+        port=config.port,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        lifespan="on",
+        forwarded_allow_ips=config.trust_proxy,
+        timeout_graceful_shutdown=5,
+        h11_max_incomplete_event_size=32 * 1024,
+    )
+    server = _Server(settings, when_up)
+    server.run()
+    if not server.started:
+        raise typer.Exit(1)
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, when_up: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._when_up = when_up
+
+    async def startup(self, sockets: Any = None) -> None:
+        """Bind, then tell."""
+        await super().startup(sockets)
+        if self.started:
+            self._when_up()
+
+
+@app.command()
+def serve(  # noqa: PLR0913, PLR0917 - one option per setting that is often given by hand
+    data: Data = None,
+    port: Port = None,
+    bind: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
+    url: Url = None,
+    config: Settings = None,
+    allow_loopback: Annotated[bool | None, typer.Option(help="Let outgoing requests reach this machine.")] = None,
+) -> None:
+    """Serve the pods of a data folder."""
+    settings = load(config, data=data, port=port, bind=bind, url=url, allow_loopback=allow_loopback)
+    logs.start()
+    host = compose(settings)
+    _write_whereabouts(settings)
+    serve_host(settings, host)
+
+
+@app.command()
+def dev(  # noqa: PLR0913, PLR0917 - one option per thing that a test host may need
+    env: Annotated[Path, typer.Option(help="Where to write addresses and credentials, once the host answers.")],
+    data: Annotated[Path, typer.Option(help="The data folder; the same one again means the same pods.")],
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
+    users: Annotated[str, typer.Option(help="Names of pods, by commas.")] = "alice,bob",
+    url: Url = None,
+    allow_loopback: Annotated[bool, typer.Option(help="Let outgoing requests reach this machine.")] = False,
+) -> None:
+    """A host for tests: pods with known credentials, and a container that is open to everybody."""
+    settings = load(None, {}, data=data, port=port, url=url, allow_loopback=allow_loopback)
+    env.unlink(missing_ok=True)
+    logs.start("WARNING")
+    host = compose(settings)
+    known = _dev_users(host, settings, [name.strip() for name in users.split(",") if name.strip()])
+    first = next(iter(known.values()))
+    content = {
+        "idp": settings.base,
+        "testContainer": first["pod"],
+        "open": first["pod"] + "open/",
+        "users": known,
+        "admin": host.secrets.admin,
+        "pid": os.getpid(),
+    }
+    _write_whereabouts(settings)
+    serve_host(settings, host, lambda: _write_private(env, content))
+
+
+def _dev_users(host: Host, config: Config, names: list[str]) -> dict[str, dict[str, str]]:
+    """Pods and credentials, the same again for the same folder: a test host keeps its secrets in the clear."""
+    file = config.data / "dev.json"
+    known: dict[str, dict[str, str]] = json.loads(file.read_text()) if file.exists() else {}
+    for name in names:
+        if name not in known:
+            made = host.operator.add_pod(name, name.title(), open_folder=True)
+            known[name] = {key: made[key] for key in ("webId", "pod", "clientId", "clientSecret")} | {
+                "username": name,
+                "password": secrets.token_urlsafe(12),
+            }
+            _write_private(file, known)
+    return {name: known[name] for name in names}
+
+
+def _write_private(file: Path, content: Any) -> None:
+    aside = file.with_name(file.name + ".part")
+    aside.unlink(missing_ok=True)
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT, 0o600), "w") as sink:
+        json.dump(content, sink, indent=2)
+    aside.rename(file)
+
+
+def _write_whereabouts(config: Config) -> None:
+    _write_private(config.data / "host.json", {"url": f"http://localhost:{config.port}/", "base": config.base})
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
+    data: Annotated[Path | None, typer.Option(help="The data folder; a fresh one in .demo by default.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Tell the story and end.")] = False,
+    citizens: Annotated[int, typer.Option(help="How many citizens.")] = 20,
+) -> None:
+    """The main job, end to end: a city's partners deliver, an app asks, a citizen decides."""
+    from pod_server.demo import run  # noqa: PLC0415 - the demo's generator is not loaded by any other command
+
+    raise typer.Exit(run(port, data, once=once, citizens=citizens))
+
+
+# pods, partners, links
+
+
+@pod_app.command("add")
+def pod_add(
+    name: Annotated[str, typer.Argument(help="Its name in URLs: a-z, 0-9 and -.")],
+    title: Annotated[str, typer.Option(help="The citizen's name, for people.")] = "",
+    data: Data = None,
+    config: Settings = None,
+) -> None:
+    """Make a pod; its credentials are shown this once."""
+    _show(_operate(data, config, "add_pod", name=name, title=title))
+
+
+@pod_app.command("list")
+def pod_list(data: Data = None, config: Settings = None) -> None:
+    """List the pods."""
+    table = Table("name", "pod", "WebID")
+    for row in _operate(data, config, "pods"):
+        table.add_row(row["name"], row["pod"], row["webId"])
+    out.print(table)
+
+
+@partner_app.command("add")
+def partner_add(
+    partner: Annotated[str, typer.Argument(help="Its id in paths: a-z, 0-9 and -.")],
+    name: Annotated[str, typer.Option(help="Its name, for people.")],
+    holder: Annotated[str, typer.Option(help="What it is: insurer, electricity supplier, ...")],
+    data: Data = None,
+    config: Settings = None,
+) -> None:
+    """Register a partner; its credentials are shown this once."""
+    _show(_operate(data, config, "add_partner", partner_id=partner, name=name, holder=holder))
+
+
+@partner_app.command("list")
+def partner_list(data: Data = None, config: Settings = None) -> None:
+    """List the partners."""
+    table = Table("partner", "name", "holder")
+    for row in _operate(data, config, "partners"):
+        table.add_row(row["partner"], row["name"], row["holder"])
+    out.print(table)
+
+
+@partner_app.command("link")
+def partner_link(
+    partner: Annotated[str, typer.Argument(help="The partner's id.")],
+    pod: Annotated[str, typer.Argument(help="The pod's name.")],
+    since: Annotated[str, typer.Option(help="From which day on, as 2024-01-31.")] = "1970-01-01",
+    data: Data = None,
+    config: Settings = None,
+) -> None:
+    """Tie a partner's customer to a pod; prints the pseudonym that the partner uses."""
+    starts = time.mktime(time.strptime(since, "%Y-%m-%d"))
+    _show(_operate(data, config, "add_link", partner=partner, pod=pod, starts=starts, ends=None))
+
+
+@partner_app.command("unlink")
+def partner_unlink(
+    link: Annotated[str, typer.Argument(help="The link's id.")], data: Data = None, config: Settings = None
+) -> None:
+    """Close a link from now on."""
+    _show(_operate(data, config, "end_link", link_id=link))
+
+
+@app.command("sign-in")
+def sign_in(
+    pod: Annotated[str, typer.Argument(help="The pod's name.")], data: Data = None, config: Settings = None
+) -> None:
+    """A one-time link into the citizen's pages, good for 15 minutes."""
+    _show(_operate(data, config, "sign_in", pod=pod))
+
+
+@app.command()
+def catalogue() -> None:
+    """Print the data sets that this host knows how to land."""
+    table = Table("data set", "holder", "title", "precisions")
+    for row in DATA_SETS.values():
+        table.add_row(row.id, row.holder, row.title["en"], ", ".join(each.name for each in row.precisions))
+    out.print(table)
+
+
+_ROUTES = {
+    "add_pod": ("POST", "pods", {}),
+    "pods": ("GET", "pods", {}),
+    "add_partner": ("POST", "partners", {"partner_id": "id"}),
+    "partners": ("GET", "partners", {}),
+    "add_link": ("POST", "links", {}),
+    "end_link": ("POST", "links/end", {"link_id": "link"}),
+    "sign_in": ("POST", "sign-in", {}),
+}
+
+
+def _operate(data: Path | None, file: Path | None, action: str, **given: Any) -> Any:
+    """Do something as the operator: on the data folder itself, or through the host that owns it."""
+    config = load(file, data=data)
+    config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        store = SqliteStore(config.data, time.time)
+    except Conflict:
+        return _ask_host(config, action, given)
+    database = HostDatabase(config.data)
+    try:
+        operator = Operator(database, Provision(store, database, time.time, config.base), time.time, config.base)
+        return getattr(operator, action)(**given)
+    finally:
+        asyncio.run(store.close())
+        database.close()
+
+
+def _ask_host(config: Config, action: str, given: dict[str, Any]) -> Any:
+    method, route, names = _ROUTES[action]
+    address = json.loads((config.data / "host.json").read_text())["url"]
+    token = json.loads((config.data / "secrets.json").read_text())["admin"]
+    answer = httpx.request(
+        method,
+        f"{address}.host/admin/{route}",
+        headers={"Authorization": f"Bearer {token}"},
+        json={names.get(key, key): value for key, value in given.items()} if method == "POST" else None,
+    )
+    document = answer.json()
+    if answer.is_error:
+        raise PodError(document.get("detail", answer.text))
+    return document[action] if action in ("pods", "partners") else document
+
+
+def _show(document: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+
+# copies
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(help="The folder to copy to; only what moved is copied again.")],
+    data: Data = None,
+    config: Settings = None,
+) -> None:
+    """Copy all pods while the host runs; each is consistent in itself.  Host secrets are not copied."""
+    settings = load(config, data=data)
+    make_folder(target)
+    database = HostDatabase(settings.data)
+    for row in database.pods():
+        copies.copy_pod(settings.data / "pods" / row.id[:2] / row.id, target / "pods" / row.id)
+    (target / "host.db").unlink(missing_ok=True)
+    database.backup(target / "host.db")
+    out.print(f"{len(database.pods())} pods copied to {target}. Keep {settings.data / 'secrets.json'} apart, and safe.")
+    database.close()
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="A folder that backup wrote.")],
+    data: Data = None,
+    config: Settings = None,
+) -> None:
+    """Put a backup into a data folder that has no pods yet."""
+    settings = load(config, data=data)
+    make_folder(settings.data / "pods")
+    os.close(take_lock(settings.data))
+    if (settings.data / "host.db").exists():
+        raise Conflict(f"{settings.data} has a host already; restore into an empty folder.")
+    database = HostDatabase(source)
+    rows = database.pods()
+    for row in rows:
+        copies.restore_pod(source / "pods" / row.id, settings.data / "pods" / row.id[:2] / row.id)
+    database.backup(settings.data / "host.db")
+    database.close()
+    out.print(f"{len(rows)} pods restored into {settings.data}.")
+
+
+@app.command()
+def verify(data: Data = None, config: Settings = None) -> None:
+    """Check every pod: files, hashes, chains, counts; and say what confines the workers."""
+    settings = load(config, data=data)
+    database = HostDatabase(settings.data)
+    rows = database.pods()
+    database.close()
+    found = sum(_verify_one(settings, row) for row in rows)
+    out.print(f"{len(rows)} pods checked, {found} findings. Workers: {_confinement()}.")
+    raise typer.Exit(1 if found else 0)
+
+
+def _verify_one(config: Config, row: PodRow) -> int:
+    findings = copies.verify_pod(config.data / "pods" / row.id[:2] / row.id)
+    for finding in findings:
+        out.print(f"{row.name}: {finding.where}: {finding.sentence}")
+    return len(findings)
+
+
+def _confinement() -> str:
+    from pod_server.confine import available  # noqa: PLC0415 - asks the kernel, so only when verify wants to know
+
+    return available()
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    sys.stdout.write(__version__ + "\n")
+
+
+def main() -> None:
+    """The entry point: a refusal is one sentence on standard error, and exit code 1."""
+    try:
+        app()
+    except PodError as error:
+        complaints.print(f"[bold]pod-server:[/bold] {error.detail}")
+        raise SystemExit(1) from None
+    except httpx.HTTPError as error:
+        complaints.print(f"[bold]pod-server:[/bold] the host does not answer ({type(error).__name__}).")
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -1,0 +1,78 @@
+"""How the store opens SQLite files: the pragmas that durability rests on, in one place.
+
+Called by the store's readers, its writer and host.db; nobody else opens a
+database.  SQLite comes with the apsw wheel, so that its version is ours.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import apsw
+
+from pod_server.errors import Corrupt
+
+OLDEST_SQLITE = (3, 51, 3)
+"""Older ones have the WAL-reset corruption bug, which this access pattern meets."""
+
+_PAGE_BYTES = 4096
+
+
+def check_engine() -> None:
+    """Raises Corrupt when the SQLite inside apsw is too old to trust."""
+    found = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
+    if found < OLDEST_SQLITE:
+        raise Corrupt(f"SQLite {apsw.sqlite_lib_version()} is too old; 3.51.3 or newer is needed.")
+
+
+def open_writer(path: Path, *, vfs: str | None = None, pages: int | None = None) -> apsw.Connection:
+    """The one writing connection of a file: WAL, every commit synced.
+
+    pages: the most pages of 4 kB that the file may have; None means as many
+    as the disk holds.
+    """
+    connection = apsw.Connection(str(path), vfs=vfs)
+    connection.set_busy_timeout(5000)
+    connection.execute(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;"
+        "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -1024; PRAGMA secure_delete = ON"
+    )
+    if pages is not None:
+        connection.execute(f"PRAGMA max_page_count = {int(pages)}")
+    return connection
+
+
+def open_reader(path: Path, *, vfs: str | None = None) -> apsw.Connection:
+    """A connection that only reads and never checkpoints."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+    connection.set_busy_timeout(5000)
+    connection.execute("PRAGMA wal_autocheckpoint = 0; PRAGMA query_only = ON; PRAGMA cache_size = -256")
+    return connection
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's bytes durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder that survives a power cut, with those above it."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    sync_folder(path.parent)

@@ -1,0 +1,1 @@
+"""The citizen's pages, and the doors for everybody else; pages for people, apart from the pods' data."""

@@ -1,0 +1,195 @@
+"""The SPARQL endpoint of a pod (SPARQL 1.1 Protocol), and its storage description.
+
+Called through services.py.  The query runs on an assembled data set: what
+the caller may not read is not in it (DESIGN law 4).  The standing default
+graph is empty; the union of what the caller may read is asked for by the
+reserved IRI ``http://www.w3.org/ns/solid/sparql#union-default-graph``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, Request, Response
+
+from pod_server.errors import Busy, Malformed, NotAcceptable, UnsupportedFormat
+from pod_server.identity import Proofs
+from pod_server.pod import Pods
+from pod_server.query import (
+    ASK_FORMATS,
+    GRAPH_FORMATS,
+    SELECT_FORMATS,
+    Answer,
+    Dataset,
+    Document,
+    Guarded,
+    NotHeld,
+    Question,
+    Views,
+    inspect,
+)
+from pod_server.rdf import choose, syntax_of
+from pod_server.rdf.vocabulary import PIM, SOLID, SPARQL_NS
+from pod_server.store.host import PodRow
+from pod_server.terms import LANDED, ROOT, Caller, Readable
+from pod_server.web.headers import origin_of
+from pod_server.web.resources import read_body
+
+QUERY_LIMIT = 200 * 1024
+WAITING = 8
+"""Queries of one caller that may be under way at once; the next is told to come back."""
+ATTEMPTS = 3
+
+
+class Endpoint:
+    """Answers queries over one host's pods."""
+
+    def __init__(self, pods: Pods, views: Views, seconds: float, memory: int) -> None:
+        self._pods = pods
+        self._views = views
+        self._seconds = seconds
+        self._memory = memory
+        self._waiting: dict[tuple[str | None, str | None], int] = {}
+
+    async def ask(self, caller: Caller, pod: PodRow, query: Guarded, dataset: Dataset, media_type: str) -> Answer:
+        """The answer to a query over what the caller may read of a pod, as of now.
+
+        Raises Busy when the caller has too many queries under way,
+        LimitReached when the query was ended, Malformed for its syntax.
+        """
+        who = (caller.agent, caller.client)
+        if self._waiting.get(who, 0) >= WAITING:
+            raise Busy("You have too many queries under way.", retry_after=1)
+        self._waiting[who] = self._waiting.get(who, 0) + 1
+        try:
+            return await self._asked(caller, pod, query, dataset, media_type)
+        finally:
+            self._waiting[who] -= 1
+            if not self._waiting[who]:
+                del self._waiting[who]
+
+    async def _asked(self, caller: Caller, pod: PodRow, query: Guarded, dataset: Dataset, media_type: str) -> Answer:
+        for _ in range(ATTEMPTS):
+            found = self._pods.assemble(caller, pod, lambda seen, state: self._views.fresh(key_of(pod, seen), state))
+            documents = None if found.documents is None else [_document(*each) for each in found.documents]
+            question = Question(
+                key=key_of(pod, found.readable),
+                token=found.state,
+                documents=documents,
+                query=query,
+                dataset=dataset,
+                format=media_type,
+                seconds=self._seconds,
+                memory=self._memory,
+            )
+            try:
+                answer = await self._views.ask(question)
+            except NotHeld:
+                continue
+            self._pods.log_query(caller, pod, _named(found.readable), answer.rows)
+            return answer
+        raise Busy("The query workers keep restarting.", retry_after=2)
+
+
+def key_of(pod: PodRow, seen: Readable) -> str:
+    """A view's key: the pod and the set of readable (policy, face); callers who see the same share a view."""
+    words = sorted(f"{policy}\t{face}" for policy, face in seen.faces)
+    return hashlib.sha256("\n".join([pod.id, *words]).encode()).hexdigest()
+
+
+def _document(iri: str, media_type: str, body: bytes) -> Document:
+    syntax = syntax_of(media_type)
+    assert syntax is not None  # noqa: S101 - pod.py assembles RDF documents only
+    return Document(iri, syntax, body)
+
+
+def _named(seen: Readable) -> str:
+    """The data sets that a query could see, for the read log: in words, not paths of single documents."""
+    landed = sorted({policy.strip("/") for policy, _ in seen.faces if policy.startswith(LANDED) and policy != LANDED})
+    return ", ".join(landed) or "the pod's own documents"
+
+
+def routes(endpoint: Endpoint, pods: Pods, proofs: Proofs, base: str) -> APIRouter:
+    """The endpoint's routes.  base: the host's address with its final slash."""
+    router = APIRouter()
+    origin = origin_of(base)
+
+    async def who(request: Request) -> Caller:
+        raw = request.scope["raw_path"].decode("latin-1")
+        headers = request.headers
+        return await proofs.caller(request.method, origin + raw, headers.get("authorization"), headers.get("dpop"))
+
+    @router.api_route("/{name}/.pod/sparql", methods=["GET", "POST"])
+    async def sparql(name: str, request: Request) -> Response:
+        caller = await who(request)
+        pod = pods.locate(name, ROOT).pod
+        query, dataset = await _asked_of(request)
+        guarded = inspect(query)
+        media_type = _format(guarded, request.headers.get("accept"))
+        answer = await endpoint.ask(caller, pod, guarded, dataset, media_type)
+        return Response(
+            answer.body,
+            media_type=answer.media_type,
+            headers={"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization, Origin"},
+        )
+
+    @router.get("/{name}/.pod/description")
+    async def description(name: str) -> Response:
+        target = pods.locate(name, ROOT)
+        return Response(_description(pods.iri(target)), media_type="text/turtle")
+
+    return router
+
+
+def _description(root: str) -> str:
+    """The storage description (Solid Protocol, section 4.1): where the pod's services are."""
+    return (
+        f"@prefix pim: <{PIM}> .\n@prefix solid: <{SOLID}> .\n@prefix sparql: <{SPARQL_NS}> .\n\n"
+        f"<{root}> a pim:Storage ;\n    solid:storageDescription <> ;\n    sparql:endpoint <{root}.pod/sparql> .\n"
+    )
+
+
+async def _asked_of(request: Request) -> tuple[bytes, Dataset]:
+    """The query and the protocol's data set (SPARQL 1.1 Protocol, section 2.1)."""
+    url_fields = parse_qsl(request.url.query, keep_blank_values=True)
+    if request.method == "GET":
+        return _query_field(url_fields), _dataset(url_fields)
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    body = await read_body(request.receive, QUERY_LIMIT)
+    if media_type == "application/sparql-query":
+        return body, _dataset(url_fields)
+    if media_type == "application/x-www-form-urlencoded":
+        try:
+            fields = parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
+        except UnicodeDecodeError:
+            raise Malformed("The form is not UTF-8.") from None
+        return _query_field(fields), _dataset(fields)
+    raise UnsupportedFormat(
+        "A query comes as GET, as a form, or as application/sparql-query; updates are not taken.",
+        supported=["application/sparql-query", "application/x-www-form-urlencoded"],
+    )
+
+
+def _query_field(fields: Sequence[tuple[str, str]]) -> bytes:
+    queries = [value for key, value in fields if key == "query"]
+    if any(key == "update" for key, _ in fields):
+        raise Malformed("This endpoint takes queries; updates are not taken.")
+    if len(queries) != 1:
+        raise Malformed("Exactly one query is asked at a time.", field="query")
+    return queries[0].encode()
+
+
+def _dataset(fields: Sequence[tuple[str, str]]) -> Dataset:
+    default = tuple(value for key, value in fields if key == "default-graph-uri")
+    named = tuple(value for key, value in fields if key == "named-graph-uri")
+    return Dataset(default, named)
+
+
+def _format(query: Guarded, accept: str | None) -> str:
+    offered = {"SELECT": SELECT_FORMATS, "ASK": ASK_FORMATS}.get(query.form, GRAPH_FORMATS)
+    media_type = choose(accept, offered)
+    if media_type is None:
+        raise NotAcceptable("The results are not given in that form.", available=list(offered))
+    return media_type
