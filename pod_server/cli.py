@@ -33,6 +33,7 @@ from pod_server.store.files import make_folder
 from pod_server.store.host import HostDatabase, PodRow
 from pod_server.store.sqlite import SqliteStore, take_lock
 from pod_server.web.admin import Operator
+from pod_server.workers import Workers
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A host for personal data pods.")
 pod_app = typer.Typer(no_args_is_help=True, help="Make and list pods.")
@@ -347,7 +348,7 @@ def verify(data: Data = None, config: Settings = None) -> None:
     rows = database.pods()
     database.close()
     found = sum(_verify_one(settings, row) for row in rows)
-    out.print(f"{len(rows)} pods checked, {found} findings. Workers: {_confinement()}.")
+    out.print(f"{len(rows)} pods checked, {found} findings. Workers are {asyncio.run(_confinement())}.")
     raise typer.Exit(1 if found else 0)
 
 
@@ -358,10 +359,14 @@ def _verify_one(config: Config, row: PodRow) -> int:
     return len(findings)
 
 
-def _confinement() -> str:
-    from pod_server.confine import available  # noqa: PLC0415 - asks the kernel, so only when verify wants to know
-
-    return available()
+async def _confinement() -> str:
+    workers = Workers(1)
+    workers.start()
+    try:
+        found = await workers.confinement()
+    finally:
+        await workers.stop()
+    return "confined by seccomp" if found.kind == "seccomp" else f"not confined ({found.reason})"
 
 
 @app.command()

@@ -22,7 +22,7 @@ from pod_server.landing.deliveries import Deliveries
 from pod_server.landing.receipts import Receipts, new_receipt_key
 from pod_server.pod import Pods
 from pod_server.provision import Provision
-from pod_server.query import Views
+from pod_server.query.views import Views
 from pod_server.rdf import Syntax
 from pod_server.store.contract import Clock
 from pod_server.store.host import HostDatabase, Secrets, load_secrets
@@ -35,7 +35,8 @@ from pod_server.web.paths import split_target
 from pod_server.web.resources import Resources
 from pod_server.workers import Workers
 
-PRELOAD = ("pod_server.landing.transform:preload",)
+PRELOAD = ("pod_server.rdf.jobs", "pod_server.landing.work", "pod_server.landing.transform:preload")
+"""What a parsing worker loads before it gives up files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ def compose(config: Config, clock: Clock = time.time) -> Host:
     kept = load_secrets(
         config.data, Secrets(secrets.token_bytes(32), new_key(), new_receipt_key(), secrets.token_urlsafe(32))
     )
-    workers = Workers(processes=config.workers, preload=PRELOAD)
-    views = Views(processes=config.view_workers, memory=config.view_memory)
+    workers = Workers(config.workers, preload=PRELOAD)
+    views = Views(config.view_workers, config.view_memory)
     rules = Rules(store, database, clock, base)
     pods = Pods(store, database, rules, workers, kept.etag)
     key, dpop = SigningKey(kept.signing), DPoP(Replays(clock()))

@@ -16,13 +16,11 @@ from pathlib import Path as FilePath
 from weakref import WeakValueDictionary
 
 from pyoxigraph import Quad
-from pyoxigraph import parse as engine_parse
 
 from pod_server.asking import Asking, Rules, refusal
 from pod_server.errors import (
     ConditionFailed,
     Conflict,
-    Invalid,
     Missing,
     NotAcceptable,
     NotAllowed,
@@ -31,6 +29,7 @@ from pod_server.errors import (
 from pod_server.identity.clients import console_client
 from pod_server.patch import Patch, apply
 from pod_server.rdf import READABLE, WRITABLE, Syntax, choose, parse, serialise, syntax_of
+from pod_server.rdf.jobs import check_syntax, convert, prefixes_of
 from pod_server.rdf.vocabulary import LDP
 from pod_server.representation import LISTING_PREFIXES, container_statements, etag, last_modified
 from pod_server.store.bodies import INLINE_LIMIT, inline
@@ -240,7 +239,7 @@ class Pods:
         iri = asking.rules.iri(asking.pod, entry.path)
         statements = container_statements(iri, members, asking.rules.iri(asking.pod, Path("")))
         syntax = syntax_of(media_type) or Syntax.TURTLE
-        body = serialise(statements, syntax, base=iri, prefixes=LISTING_PREFIXES)
+        body = serialise(statements, syntax, prefixes=LISTING_PREFIXES)
         tag = etag(self._etag_key, asking.snapshot.incarnation, entry, media_type, members)
         modified = last_modified(entry, members)
         return Representation(entry.path, entry.kind, media_type, body, len(body), tag, modified, Mode.NONE, Mode.NONE)
@@ -397,7 +396,7 @@ class Pods:
             if found is None:
                 raise Conflict(f"{target.path} is not RDF, so it cannot be patched.")
             body = asking.snapshot.body(entry)
-            syntax, statements, prefixes = found, parse(body, found, iri), _prefixes(body, found, iri)
+            syntax, statements, prefixes = found, parse(body, found, iri), prefixes_of(body, found, iri)
         if syntax is Syntax.RDF_XML:
             syntax = Syntax.TURTLE
         after = apply(patch, statements).statements
@@ -579,11 +578,6 @@ class Pods:
         return parse(upload.data, syntax, iri) if upload.data or not container else []
 
 
-def check_syntax(data: bytes, syntax: str, base: str) -> int:
-    """The worker's part of the door: parse strictly, return the number of statements."""
-    return len(parse(data, Syntax[syntax], base))
-
-
 def _keeps_owner(policy: Policy, owner: str) -> bool:
     """Whether the owner controls the resource by some rule without a condition or an end."""
     return any(
@@ -626,23 +620,6 @@ def _chosen(entry: Entry, accept: str) -> str:
     if media_type is None:
         raise NotAcceptable(f"This resource is {own}.", available=[own, *others])
     return own if media_type == own.split(";")[0] else media_type
-
-
-def convert(body: bytes, stored_as: str, media_type: str, iri: str) -> bytes:
-    """One RDF syntax as another, prefixes kept; a worker's job when the body is large."""
-    syntax, wanted = syntax_of(stored_as), syntax_of(media_type)
-    if syntax is None or wanted is None:
-        raise Invalid(f"{stored_as} cannot be given as {media_type}.")
-    return serialise(parse(body, syntax, iri), wanted, prefixes=_prefixes(body, syntax, iri))
-
-
-def _prefixes(body: bytes, syntax: Syntax, base: str) -> dict[str, str]:
-    if syntax not in (Syntax.TURTLE, Syntax.TRIG):
-        return {}
-    parser = engine_parse(body, syntax.engine, base_iri=base)
-    for _ in parser:
-        pass
-    return dict(parser.prefixes)
 
 
 def _key(entry: Entry) -> tuple[Path, Face]:

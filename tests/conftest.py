@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from solid import TestHost, running
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -18,3 +21,10 @@ def shared(*parts: str) -> Path:
     if not folder.exists():
         pytest.skip(f"shared test data {'/'.join(parts)} is not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestHost]:
+    """One real host in a child process for all tests that leave no state behind that others could trip over."""
+    with running(tmp_path_factory.mktemp("host"), "alice,bob,carol") as found:
+        yield found

@@ -21,6 +21,7 @@ ELSEWHERE = "https://id.example/"
 BOB = "https://people.example/bob#me"
 KEY = KEYS["RS256"]
 APP = KEYS["ES256"]
+KEYS_AT = f"{ELSEWHERE}jwks"
 TYPE = "Content-Type: text/turtle"
 PROFILE = f"<#me> <http://www.w3.org/ns/solid/terms#oidcIssuer> <{ELSEWHERE}> .".encode()
 NAMED_BY_TEXT = PROFILE.replace(b"<https", b'"https').replace(b"/> .", b'/" .')
@@ -172,11 +173,13 @@ REFUSED: list[tuple[str, str, Callable[[World], Any]]] = [
     ("no discovery", "unreadable", page(DISCOVERY, NOT_THERE)),
     ("discovery no JSON", "iss", page(DISCOVERY, answer(b"{"))),
     ("discovery a list", "iss", page(DISCOVERY, json([]))),
-    ("discovery of another", "iss", page(DISCOVERY, json({"issuer": "https://x.example", "jwks_uri": ELSEWHERE}))),
+    ("discovery of another", "iss", page(DISCOVERY, json({"issuer": "https://x.example", "jwks_uri": KEYS_AT}))),
+    ("discovery without an issuer", "iss", page(DISCOVERY, json({"jwks_uri": KEYS_AT}))),
     ("discovery without keys", "iss", page(DISCOVERY, json({"issuer": ELSEWHERE}))),
     ("keys on loopback", "unreadable", page(DISCOVERY, json({"issuer": ELSEWHERE, "jwks_uri": "https://127.0.0.1/"}))),
     ("keys on this host", "webid", page(DISCOVERY, json({"issuer": ELSEWHERE, "jwks_uri": ISSUER + "jwks"}))),
     ("keys not a list", "iss", page("/jwks", json({"keys": {}}))),
+    ("keys that are texts", "key", page("/jwks", json({"keys": ["k1"]}))),
     ("a thousand keys", "iss", page("/jwks", json({"keys": [{"kty": "EC"}] * 1000}))),
     ("no key of that kid", "key", page("/jwks", json({"keys": [jwk(kid="k9")]}))),
     ("key for encryption", "key", page("/jwks", json({"keys": [jwk(use="enc")]}))),
@@ -192,6 +195,7 @@ REFUSED: list[tuple[str, str, Callable[[World], Any]]] = [
     ("issuer with a query", "iss", claim(iss="https://id.example/?x=")),
     ("issuer is this host otherwise spelt", "iss", claim(iss="https://PODS.example/")),
     ("issuer below this host", "iss", claim(iss="https://ana.pods.example/")),
+    ("issuer missing", "iss", lambda world: world.claims.pop("iss")),
     ("issuer on loopback", "unreadable", claim(iss="https://127.0.0.1/")),
     ("issuer by http", "unreadable", claim(iss="http://id.example/")),
     ("this host's console", "azp", claim(azp=console_client(ISSUER))),
@@ -206,6 +210,14 @@ def test_refused_for_its_reason(world: World, name: str, check: str, spoil: Call
     refusal = world.run(ask)[0]
     assert isinstance(refusal, Unauthenticated)
     assert refusal.fields["check"] == check, refusal.detail
+
+
+@pytest.mark.parametrize("issuer", ["https://id.example/?x=", "https://id.example/#x", "https://PODS.example/"])
+def test_nothing_is_asked_of_what_is_no_issuer(world: World, issuer: str) -> None:
+    """A URL that can be no issuer, or that is this host's own, is refused before any request."""
+    world.claims["iss"] = issuer
+    assert isinstance(world.run(ask)[0], Unauthenticated)
+    assert world.canary.connections == 0
 
 
 def test_profile_on_this_host_is_read_and_never_fetched(world: World) -> None:

@@ -153,6 +153,19 @@ def test_certificate_must_be_of_the_host(tls: tuple[ssl.SSLContext, ssl.SSLConte
     assert canary.requests == []
 
 
+def test_unknown_certificate_is_refused_by_default(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    """Without another word only the usual authorities are trusted."""
+
+    async def run() -> list[str]:
+        async with Canary().listening(tls=tls[0]) as canary:
+            fetch = Fetch(resolve=names(PUBLIC_V4), network=Map(canary.port))
+            with pytest.raises(Missing):
+                await fetch.get("https://good.example/", TYPE)
+            return canary.requests
+
+    assert asyncio.run(run()) == []
+
+
 def test_rebinding_finds_the_first_address_pinned(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     """A name is resolved once for each hop: what it says the second time is never dialled."""
     found, dialled = secure(tls, Canary(), by_turns(PUBLIC_V4, "127.0.0.1"))
@@ -249,6 +262,8 @@ PAGES = {
     "/cut": b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
     "/not-http": b"SSH-2.0-x\r\n\r\n",
     "/silent": b"",
+    "/located": answer(b"hello", "Location: /none"),
+    "/nowhere": answer(b"", status="302 Found"),
     "/sets": answer(b"", "Location: /ok", "Set-Cookie: a=b", status="302 Found"),
 }
 
@@ -273,6 +288,9 @@ PAGES = {
         ("/silent", Missing),
         ("/sets", 5),
         ("/ok", 5),
+        ("", 5),
+        ("/located", 5),
+        ("/nowhere", Missing),
     ],
 )
 def test_answers_are_bounded_in_time_and_size(path: str, outcome: type[PodError] | int) -> None:
@@ -311,8 +329,9 @@ def test_development_reaches_loopback_and_nothing_else_private(monkeypatch: pyte
                 with pytest.raises(Invalid):
                     await private.get(f"http://good.example:{canary.port}/", TYPE)
             assert network.dialled == []
-            with pytest.raises(Invalid):
-                await fetch.get(f"http://0x7f.1:{canary.port}/", TYPE)
+            for url in (f"http://0x7f.1:{canary.port}/", f"ftp://127.0.0.1:{canary.port}/"):
+                with pytest.raises(Invalid):
+                    await fetch.get(url, TYPE)
             return canary.connections
 
     assert asyncio.run(run()) == 3

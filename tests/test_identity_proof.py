@@ -34,6 +34,7 @@ from joserfc.jwk import ECKey
 
 from pod_server.errors import Busy, Unauthenticated
 from pod_server.identity import SigningKey
+from pod_server.identity.jws import decoded
 from pod_server.terms import PUBLIC, Caller
 
 Spoil = Callable[[Draft], object]
@@ -104,10 +105,20 @@ def flip(position: int) -> Callable[[str], str]:
     return change
 
 
+def padded(text: str) -> str:
+    """A zero byte before the second number of an ES256 signature: the same two numbers, but not the same bytes."""
+    body, _, signature = text.rpartition(".")
+    raw = decoded(signature)
+    return f"{body}.{segment(raw[:32] + bytes(1) + raw[32:])}"
+
+
 PRIVATE_JWK = KEYS["ES256"].as_dict(private=True)
 WEAK_RSA = {"kty": "RSA", "e": "AQAB", "n": segment((1 << 1023 | 1).to_bytes(128, "big"))}
 HUGE_RSA = {"kty": "RSA", "e": "AQAB", "n": segment((1 << 8191 | 1).to_bytes(1024, "big"))}
 SLOW_RSA = {**KEYS["RS256"].as_dict(private=False), "e": segment(b"\x01" + b"\x00" * 200 + b"\x01")}
+RSA_AS_EC = {**KEYS["RS256"].as_dict(private=False), "kty": "EC"}
+EC_AS_RSA = {**KEYS["ES256"].as_dict(private=False), "kty": "RSA"}
+INFINITE = b'{"iat": 1e999, "exp": 1e999}'
 X25519 = {**KEYS["EdDSA"].as_dict(private=False), "crv": "X25519"}
 OFF_CURVE = {**KEYS["ES256"].as_dict(private=False), "x": segment(b"\x01" * 32)}
 PROOF, TOKEN = "proof_claims", "token_claims"
@@ -129,6 +140,8 @@ BAD_PROOFS: list[tuple[str, str, Spoil]] = [  # RFC 9449, section 4.3
         "syntax",
         let(after_proof=lambda text: f"{text.split('.')[0]}.{segment(b'[' * 2000)}.AAAA"),
     ),
+    ("proof with infinite numbers", "syntax",
+     let(after_proof=lambda text: f"{text.split('.')[0]}.{segment(INFINITE)}.AAAA")),
     ("typ JWT", "typ", put("proof_header", typ="JWT")),
     ("typ missing", "typ", put("proof_header", typ=None)),
     ("alg none", "key", put("proof_header", alg="none")),
@@ -143,6 +156,8 @@ BAD_PROOFS: list[tuple[str, str, Spoil]] = [  # RFC 9449, section 4.3
     ("jwk with its private part", "key", let(after_proof=with_header(jwk=PRIVATE_JWK))),
     ("jwk off the curve", "key", let(after_proof=with_header(jwk=OFF_CURVE))),
     ("jwk without y", "key", let(after_proof=with_header(jwk={"kty": "EC", "crv": "P-256", "x": "AA"}))),
+    ("RSA key said to be EC", "key", let(after_proof=with_header(alg="RS256", jwk=RSA_AS_EC))),
+    ("EC key said to be RSA", "key", let(after_proof=with_header(jwk=EC_AS_RSA))),
     ("key of X25519", "key", let(after_proof=with_header(alg="EdDSA", jwk=X25519))),
     ("RSA of 1024 bits", "key", let(after_proof=with_header(alg="RS256", jwk=WEAK_RSA))),
     ("RSA of 8192 bits", "key", let(after_proof=with_header(alg="RS256", jwk=HUGE_RSA))),
@@ -177,6 +192,7 @@ BAD_PROOFS: list[tuple[str, str, Spoil]] = [  # RFC 9449, section 4.3
     ("proof of another key", "jkt", let(proof_key=STRANGER)),
     ("proof's jwk swapped", "jkt", let(after_proof=with_header(jwk=STRANGER.as_dict(private=False)))),
     ("proof tampered", "signature", let(after_proof=flip(2))),
+    ("proof's signature padded", "signature", let(after_proof=padded)),
     ("proof's signature cut", "signature", let(after_proof=lambda text: text[:-4])),
 ]  # fmt: skip
 
@@ -210,6 +226,11 @@ BAD_TOKENS: list[tuple[str, str, Spoil]] = [  # Solid-OIDC, section 9; RFC 9068,
     ("token expires now", "exp", put(TOKEN, exp=START + 100)),
     ("token exp missing", "exp", drop(TOKEN, "exp")),
     ("token exp a text", "exp", put(TOKEN, exp="1800000000")),
+    (
+        "token with infinite numbers",
+        "syntax",
+        let(after_token=lambda text: f"{text.split('.')[0]}.{segment(INFINITE)}.AAAA"),
+    ),
     ("token exp true", "exp", put(TOKEN, exp=True)),
     ("token nbf ahead", "nbf", put(TOKEN, nbf=START + 900)),
     ("token iat ahead", "iat", put(TOKEN, iat=START + 900)),
@@ -224,7 +245,9 @@ BAD_TOKENS: list[tuple[str, str, Spoil]] = [  # Solid-OIDC, section 9; RFC 9068,
     ("token cnf missing", "cnf", drop(TOKEN, "cnf")),
     ("token cnf without jkt", "cnf", put(TOKEN, cnf={"x5t#S256": "abc"})),
     ("token cnf a text", "cnf", put(TOKEN, cnf="jkt")),
+    ("token cnf of a number", "cnf", put(TOKEN, cnf={"jkt": 7})),
     ("token cnf empty", "cnf", put(TOKEN, cnf={"jkt": ""})),
+    ("token webid empty", "webid", put(TOKEN, webid="")),
     ("token webid a list", "webid", put(TOKEN, webid=[ANA])),
 ]
 
@@ -264,6 +287,10 @@ def test_table_is_long_enough() -> None:
 ACCEPTED: list[tuple[str, Spoil]] = [
     ("upper-case host", put(PROOF, htu=URL.replace("pods.example", "PODS.Example"))),
     ("upper-case scheme", put(PROOF, htu=URL.replace("https", "HTTPS"))),
+    (
+        "root without a slash",
+        let(url="https://pods.example/", proof_claims={"htm": "GET", "htu": ISSUER[:-1], "iat": START + 100}),
+    ),
     ("default port", put(PROOF, htu=URL.replace(".example", ".example:443"))),
     ("query in htu", put(PROOF, htu=URL + "?a=b")),
     ("fragment in htu", put(PROOF, htu=URL + "#a")),

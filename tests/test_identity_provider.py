@@ -94,6 +94,7 @@ def test_partner_token_names_the_partner() -> None:
     """A partner signs in as itself and is nobody's agent."""
     host = Host(clients=(client("p", webid=None, partner="enercoop"),))
     token = granted(host, basic("p"))["access_token"]
+    assert orjson.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["sub"] == "p"
     use = proof(KEY, "ES256", {"htm": "GET", "htu": URL, "iat": int(START) + 100, "ath": ath_of(token)})
     found = asyncio.run(host.proofs.caller("GET", URL, f"DPoP {token}", use))
     assert found == Caller(client="p", issuer=ISSUER, partner="enercoop")
@@ -111,10 +112,11 @@ def test_credentials_are_form_decoded(client_id: str, secret: str) -> None:
 SPOILT: list[tuple[str, str, int, dict[str, Any]]] = [
     ("no credentials", "invalid_client", 401, {"authorization": None}),
     ("bearer", "invalid_client", 401, {"authorization": "Bearer x"}),
+    ("good pair under another scheme", "invalid_client", 401, {"authorization": basic().replace("Basic", "Bearer")}),
     ("garbage", "invalid_client", 401, {"authorization": "Basic %%%"}),
     ("not text", "invalid_client", 401, {"authorization": "Basic " + base64.b64encode(b"\xff:\xff").decode()}),
     ("no colon", "invalid_client", 401, {"authorization": "Basic " + base64.b64encode(b"app").decode()}),
-    ("huge", "invalid_client", 401, {"authorization": basic("a" * 4000)}),
+    ("huge", "invalid_client", 401, {"authorization": basic("huge", "s" * 4000)}),
     ("unknown client", "invalid_client", 401, {"authorization": basic("nobody")}),
     ("wrong secret", "invalid_client", 401, {"authorization": basic("app", "S3cret")}),
     ("empty secret", "invalid_client", 401, {"authorization": basic("app", "")}),
@@ -141,6 +143,7 @@ def test_refused_in_oauths_shape(name: str, error: str, status: int, change: dic
             client(),
             client("public", secret_hash=None),
             client("idle", webid=None),
+            client("huge", "s" * 4000),
             client(console_client(ISSUER)),
         )
     )
@@ -211,6 +214,10 @@ def test_registration_gives_a_public_client() -> None:
         ({"redirect_uris": ["javascript:alert(1)"]}, "invalid_redirect_uri"),
         ({"redirect_uris": ["data:text/html,x"]}, "invalid_redirect_uri"),
         ({"redirect_uris": ["https://app.example/\r\nX: y"]}, "invalid_redirect_uri"),
+        ({"redirect_uris": ["https://app.example/\tx"]}, "invalid_redirect_uri"),
+        ({"redirect_uris": ["https://app.example/\\x"]}, "invalid_redirect_uri"),
+        ({"redirect_uris": ["https://ana@app.example/"]}, "invalid_redirect_uri"),
+        ({"redirect_uris": ["ftp://localhost/"]}, "invalid_redirect_uri"),
         ({"redirect_uris": ["https://app.example/ x"]}, "invalid_redirect_uri"),
         ({"redirect_uris": ["https://é.example/"]}, "invalid_redirect_uri"),
         ({"redirect_uris": ["https://[::1/"]}, "invalid_redirect_uri"),

@@ -103,9 +103,8 @@ class Consent:
             parts = target.path.strip("/").split("/")
             if len(parts) == 4:
                 _, partner, data_set, precision = parts
-                for text in self._rules(target, body):
-                    if text.name.startswith("g"):
-                        found.append(_grant(text, (partner, data_set, precision)))
+                place = (partner, data_set, precision)
+                found += [_grant(text, place) for text in self._rules(target, body) if text.name.startswith("g")]
         return found
 
     async def _change(

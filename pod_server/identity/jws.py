@@ -69,7 +69,7 @@ def decoded(segment: str) -> bytes:
 
 
 def json_object(segment: str) -> dict[str, Any]:
-    """The JSON object that a segment holds; raises ValueError for anything else."""
+    """The JSON object that a segment holds; raises ValueError for anything else, infinite numbers included."""
     value = orjson.loads(decoded(segment))
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")

@@ -119,13 +119,10 @@ class Deliveries:
             if group[0].link.pod in pods:
                 await self._land(caller, pods[group[0].link.pod], group)
         for number, item, tie in tied:
-            work = works.get(number)
-            if isinstance(tie, Decided):
-                verdicts[number] = tie
-            elif work is not None and work.decided is not None:
-                verdicts[number] = work.decided
-            else:
-                verdicts[number] = Decided(item, Outcome.MOVED, "The pod is no longer here.", "Le pod n'est plus ici.")
+            decided = tie if isinstance(tie, Decided) else works[number].decided
+            verdicts[number] = decided or Decided(
+                item, Outcome.MOVED, "The pod is no longer here.", "Le pod n'est plus ici."
+            )
         return [verdicts[number] for number in range(len(items))]
 
     def _tie(self, caller: Caller, item: Item) -> Link | Decided:

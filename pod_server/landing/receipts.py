@@ -8,10 +8,8 @@ nothing that it did not know.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -23,24 +21,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from pod_server.landing.items import Document
-from pod_server.rdf import Syntax, canonical, parse
-
-NEUTRAL_BASE = "https://w3id.org/self-data/landed/"
-
 
 def new_receipt_key() -> bytes:
     """A fresh Ed25519 key as PEM."""
     return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def content_hash(documents: Iterable[Document]) -> str:
-    """SHA-256 (hex) over the canonical statements of the documents, in the order of their paths; names no pod."""
-    whole = hashlib.sha256()
-    for document in sorted(documents, key=lambda each: each.path):
-        statements = parse(document.body, Syntax.TURTLE, NEUTRAL_BASE + document.path)
-        whole.update(hashlib.sha256(canonical(statements)).digest())
-    return whole.hexdigest()
 
 
 class Receipts:

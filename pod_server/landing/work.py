@@ -6,13 +6,17 @@ item's failure is its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 
 from pod_server.errors import PodError
-from pod_server.landing.items import Item, Sibling, Transformed
-from pod_server.landing.receipts import content_hash
+from pod_server.landing.items import Document, Item, Sibling, Transformed
 from pod_server.landing.siblings import merge
 from pod_server.landing.transform import transform
+from pod_server.rdf import Syntax, canonical, parse
+
+NEUTRAL_BASE = "https://w3id.org/self-data/landed/"
+"""The base under which landed documents are hashed: it names no pod."""
 
 Result = tuple[Transformed, str] | PodError
 """What an item became and the pod-neutral hash of it, or why it is refused."""
@@ -49,3 +53,12 @@ def merge_round(siblings: Sequence[Placed], existing: Mapping[str, bytes]) -> tu
         merged[path] = result.document.body
         upward += [(folder, further) for further in result.upward]
     return merged, upward
+
+
+def content_hash(documents: Iterable[Document]) -> str:
+    """SHA-256 (hex) over the canonical statements of the documents, in the order of their paths; names no pod."""
+    whole = hashlib.sha256()
+    for document in sorted(documents, key=lambda each: each.path):
+        statements = parse(document.body, Syntax.TURTLE, NEUTRAL_BASE + document.path)
+        whole.update(hashlib.sha256(canonical(statements)).digest())
+    return whole.hexdigest()

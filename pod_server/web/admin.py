@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from pod_server.errors import Forbidden, Malformed, Missing
 from pod_server.identity import Client, hash_secret, new_secret
@@ -95,45 +96,53 @@ class Operator:
 
 def routes(operator: Operator, token: str) -> APIRouter:
     """The operator's door.  token: what its holder must show as a Bearer token."""
-    router = APIRouter(prefix="/.host/admin", include_in_schema=False)
+    router = APIRouter(prefix="/.host/admin", include_in_schema=False, dependencies=[Depends(_only(token))])
+    _add_pod_routes(router, operator)
+    _add_partner_routes(router, operator)
+    return router
 
-    def check(request: Request) -> None:
+
+def _only(token: str) -> Callable[[Request], Awaitable[None]]:
+    """Whoever shows the operator's token, from this machine."""
+
+    async def check(request: Request) -> None:
         shown = request.headers.get("authorization", "").removeprefix("Bearer ")
         here = request.client is None or request.client.host in _LOOPBACK
         if not here or not hmac.compare_digest(shown.encode(), token.encode()):
             raise Forbidden("Only the operator of this host, on this machine.")
 
+    return check
+
+
+def _add_pod_routes(router: APIRouter, operator: Operator) -> None:
+
     @router.get("/pods")
-    async def pods(request: Request) -> Response:
-        check(request)
+    async def pods() -> Response:
         return _json({"pods": operator.pods()})
 
     @router.post("/pods")
     async def add_pod(request: Request) -> Response:
-        check(request)
         given = await _given(request, "name")
         return _json(operator.add_pod(given["name"], given.get("title", "")), 201)
 
     @router.post("/clients")
     async def add_client(request: Request) -> Response:
-        check(request)
         given = await _given(request, "webId", "name")
         return _json(operator.add_client(webid=given["webId"], name=given["name"]), 201)
 
+
+def _add_partner_routes(router: APIRouter, operator: Operator) -> None:
     @router.get("/partners")
-    async def partners(request: Request) -> Response:
-        check(request)
+    async def partners() -> Response:
         return _json({"partners": operator.partners()})
 
     @router.post("/partners")
     async def add_partner(request: Request) -> Response:
-        check(request)
         given = await _given(request, "id", "name", "holder")
         return _json(operator.add_partner(given["id"], given["name"], given["holder"]), 201)
 
     @router.post("/links")
     async def add_link(request: Request) -> Response:
-        check(request)
         given = await _given(request, "partner", "pod")
         starts, ends = given.get("starts", 0.0), given.get("ends")
         if not isinstance(starts, int | float) or not isinstance(ends, int | float | None):
@@ -142,15 +151,11 @@ def routes(operator: Operator, token: str) -> APIRouter:
 
     @router.post("/links/end")
     async def end_link(request: Request) -> Response:
-        check(request)
         return _json(operator.end_link((await _given(request, "link"))["link"]))
 
     @router.post("/sign-in")
     async def sign_in(request: Request) -> Response:
-        check(request)
         return _json(operator.sign_in((await _given(request, "pod"))["pod"]), 201)
-
-    return router
 
 
 async def _given(request: Request, *needed: str) -> dict[str, Any]:

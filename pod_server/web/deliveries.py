@@ -134,8 +134,8 @@ def item_of(line: bytes, number: int) -> Item:
     media_type = fields.get("media_type", "application/json")
     if not isinstance(media_type, str):
         raise Malformed(f"Line {number}: media_type must be a text.", line=number, field="media_type")
-    payload = _payload(fields, number)
-    return Item(*(fields[name] for name in _TEXT_FIELDS), media_type, payload)
+    link, data_set, period, version = (str(fields[name]) for name in _TEXT_FIELDS)
+    return Item(link, data_set, period, version, media_type, _payload(fields, number))
 
 
 def _payload(fields: dict[str, Any], number: int) -> bytes:

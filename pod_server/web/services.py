@@ -81,6 +81,11 @@ def routes(receipts: Receipts, ready: Callable[[], bool], base: str) -> APIRoute
             }
         )
 
+    _add_vocabulary_routes(router, base)
+    return router
+
+
+def _add_vocabulary_routes(router: APIRouter, base: str) -> None:
     @router.get("/.host/catalogue")
     async def catalogue(request: Request) -> Response:
         accept = request.headers.get("accept")
@@ -106,8 +111,6 @@ def routes(receipts: Receipts, ready: Callable[[], bool], base: str) -> APIRoute
     @router.get("/.host/shapes/")
     async def shapes() -> Response:
         return _json({"shapes": sorted(file.stem for file in shipped("shapes").glob("*.ttl"))})
-
-    return router
 
 
 def _shipped(request: Request, folder: str, name: str, base: str) -> Response:

@@ -17,19 +17,8 @@ from fastapi import APIRouter, Request, Response
 from pod_server.errors import Busy, Malformed, NotAcceptable, UnsupportedFormat
 from pod_server.identity import Proofs
 from pod_server.pod import Pods
-from pod_server.query import (
-    ASK_FORMATS,
-    GRAPH_FORMATS,
-    SELECT_FORMATS,
-    Answer,
-    Dataset,
-    Document,
-    Guarded,
-    NotHeld,
-    Question,
-    Views,
-    inspect,
-)
+from pod_server.query.guard import Dataset, Guarded, inspect
+from pod_server.query.views import Answer, Document, NotHeld, Question, Views, formats_for
 from pod_server.rdf import choose, syntax_of
 from pod_server.rdf.vocabulary import PIM, SOLID, SPARQL_NS
 from pod_server.store.host import PodRow
@@ -188,7 +177,7 @@ def _dataset(fields: Sequence[tuple[str, str]]) -> Dataset:
 
 
 def _format(query: Guarded, accept: str | None) -> str:
-    offered = {"SELECT": SELECT_FORMATS, "ASK": ASK_FORMATS}.get(query.form, GRAPH_FORMATS)
+    offered = formats_for(query.form)
     media_type = choose(accept, offered)
     if media_type is None:
         raise NotAcceptable("The results are not given in that form.", available=list(offered))

@@ -23,9 +23,10 @@ def _read(value: Any, findings: Findings) -> tuple[Bill, ...]:
             if bill.number in bills:
                 row.blame("given-twice", "number")
             bills[bill.number] = bill
+    named = {row.raw("number") for row in rows if isinstance(row.raw("number"), str)}
     for row in rows:
         if _is_consumption(row):
-            _charge(row, bills)
+            _charge(row, bills, named)
     return tuple(bills.values())
 
 
@@ -51,7 +52,7 @@ def _bill(row: Record) -> Bill | None:
     return Bill(number, issued, total, **about)
 
 
-def _charge(row: Record, bills: dict[str, Bill]) -> None:
+def _charge(row: Record, bills: dict[str, Bill], named: set[str]) -> None:
     row.may("docType", one_of("ConsumptionStatement", "org.fing.mesinfos.consumptionstatement"))
     row.leave("about-the-software", "docTypeVersion")
     number = row.need("billNumber", REFERENCE)
@@ -63,11 +64,11 @@ def _charge(row: Record, bills: dict[str, Bill]) -> None:
         "category": row.may("statementCategory", text),
         "reason": row.may("statementReason", text),
     }
-    if number is not None and number not in bills:
+    if number is not None and number not in named:
         row.blame("bill-unknown", "billNumber")
     elif start and end and end < start:
         row.blame("reversed-period", "end")
-    elif number and start and end and energy is not None:
+    elif number in bills and start and end and energy is not None:
         charged = Consumption(start, end, energy, **about)
         bills[number] = replace(bills[number], consumptions=(*bills[number].consumptions, charged))
 

@@ -6,6 +6,7 @@ sane size is refused with a fault that names line and column where known.
 
 from __future__ import annotations
 
+import codecs
 import json
 from decimal import Decimal
 from typing import Any
@@ -30,8 +31,7 @@ def load(payload: bytes) -> tuple[Any, Fault | None]:
         return None, fault("too-large", "", f"{len(payload)}", limit=MAX_PAYLOAD)
     try:
         guard_json(payload)
-        text = payload.decode("utf-8-sig")
-        return _decoder(text), None
+        return _decoder(payload.removeprefix(codecs.BOM_UTF8).decode()), None
     except UnicodeDecodeError as error:
         return None, fault("not-utf8", f"byte {error.start}", "")
     except Malformed as error:

@@ -1,0 +1,33 @@
+"""What parsing workers do for pod.py with large bodies: check a document's syntax, give it in another one."""
+
+from __future__ import annotations
+
+from pyoxigraph import parse as engine_parse
+
+from pod_server.errors import Invalid
+from pod_server.rdf.parse import parse
+from pod_server.rdf.serialise import serialise
+from pod_server.rdf.syntax import Syntax, syntax_of
+
+
+def check_syntax(data: bytes, syntax: str, base: str) -> int:
+    """Parse strictly; the number of statements.  Raises Malformed, TooLarge."""
+    return len(parse(data, Syntax[syntax], base))
+
+
+def convert(body: bytes, stored_as: str, media_type: str, iri: str) -> bytes:
+    """One RDF syntax as another, prefixes kept.  Raises Invalid when one of them is no RDF."""
+    syntax, wanted = syntax_of(stored_as), syntax_of(media_type)
+    if syntax is None or wanted is None:
+        raise Invalid(f"{stored_as} cannot be given as {media_type}.")
+    return serialise(parse(body, syntax, iri), wanted, prefixes=prefixes_of(body, syntax, iri))
+
+
+def prefixes_of(body: bytes, syntax: Syntax, base: str) -> dict[str, str]:
+    """The prefixes that a document declares; empty for syntaxes without them."""
+    if syntax not in (Syntax.TURTLE, Syntax.TRIG):
+        return {}
+    parser = engine_parse(body, syntax.engine, base_iri=base)
+    for _ in parser:
+        pass
+    return dict(parser.prefixes)
