@@ -9,8 +9,8 @@ writer can see whether it still stands (DESIGN law 2).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from weakref import WeakValueDictionary
@@ -267,7 +267,9 @@ class Pods:
         return caller.client is not None and caller.client == console_client(caller.issuer or "")
 
     def log_query(self, caller: Caller, pod: PodRow, data_sets: str, rows: int) -> None:
-        """Write a query into the pod's read log: what it could see, how many rows it gave."""
+        """Write a query into the pod's read log: what it could see, how many rows it gave; not the owner's console's."""
+        if caller.agent == pod.owner and self._is_console(caller):
+            return
         self._store.note(pod.id, Reading(self._clock(), caller.agent, caller.client, "query", data_sets, rows))
 
     def assemble(self, caller: Caller, pod: PodRow, is_fresh: Callable[[Readable, str], bool]) -> Assembly:
@@ -420,6 +422,16 @@ class Pods:
             return self._append(asking, (Delete(path),))
 
         await self._decided(caller, target, plan)
+
+    @contextmanager
+    def owner_view(self, caller: Caller, pod: PodRow) -> Iterator[Snapshot]:
+        """The pod with its logs, for the owner at the console alone: whoever controls ``landed/``.
+
+        Raises Unauthenticated or Forbidden.  Never kept across an await.
+        """
+        with self._store.snapshot(pod.id) as snapshot:
+            Asking(self._rules, pod, snapshot, caller).require(acl_of(LANDED), Mode.CONTROL)
+            yield snapshot
 
     def landing_view(self, pod: PodRow) -> AbstractContextManager[Snapshot]:
         """The pod as the landing engine sees it, to merge with what is there; nothing of it leaves the host."""

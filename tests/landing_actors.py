@@ -38,7 +38,7 @@ def item(data_set: str, payload: bytes, period: str, media_type: str = "applicat
 
 def example(name: str) -> Item:
     """The item of an example file."""
-    return item(name.split("/")[0], (CASES / f"{name}.json").read_bytes(), EXAMPLES[name])
+    return item(name.split("/", maxsplit=1)[0], (CASES / f"{name}.json").read_bytes(), EXAMPLES[name])
 
 
 def sample(data_set: str, name: str, period: str) -> Item:
@@ -56,7 +56,7 @@ def changed(name: str, path: tuple[str | int, ...], value: Any) -> Item:
     for step in path[:-1]:
         inner = inner[step]
     inner[path[-1]] = value
-    return item(name.split("/")[0], json.dumps(whole, ensure_ascii=False).encode(), EXAMPLES[name])
+    return item(name.split("/", maxsplit=1)[0], json.dumps(whole, ensure_ascii=False).encode(), EXAMPLES[name])
 
 
 def refusal(of: Item) -> Invalid:

@@ -232,7 +232,7 @@ SCOPES = [
 
 @pytest.mark.parametrize(("clauses", "protocol", "scope"), SCOPES)
 def test_scopes(clauses: str, protocol: Dataset, scope: Scope) -> None:
-    """The draft's table: nothing, documents, the reserved IRI, a near miss, and the protocol's word over the query's."""
+    """The draft's table: nothing, documents, the reserved IRI, near misses, and the protocol over the query."""
     assert scope_of(inspect(f"SELECT * {clauses} {{ ?s ?p ?o }}".encode()), protocol) == scope
 
 

@@ -123,7 +123,9 @@ def test_pilot_points_land_day_by_day() -> None:
     refused = []
     for day, points in days.items():
         try:
-            taken = transform(item("geolocation", json.dumps(points).encode(), day if day != "2016-09-31" else "2016-09"))
+            taken = transform(
+                item("geolocation", json.dumps(points).encode(), day if day != "2016-09-31" else "2016-09")
+            )
             assert [document.path for document in taken.documents] == [
                 f"exact/2016-09/{day}.ttl",
                 f"area/2016-09/{day}.ttl",
@@ -187,6 +189,7 @@ DEFECTS: list[tuple[str, tuple[str | int, ...], Any, str]] = [
     (HALF, (0, "statementReason"), "Gas", "unknown-type"),
     (HALF, (0, "contractNumber"), "77", "several-meters"),
     (BILL, (0, "totalPaymentDue"), "trente", "not-an-amount"),
+    (BILL, (0, "value"), "5000000", "shape"),
     (BILL, (0, "date"), "2016-03-033T00:00:00.000Z", "impossible-date"),
     (BILL, (1, "end"), "2016-07-012016-07-01", "doubled-date"),
     (BILL, (1, "end"), "2016-07-01", "reversed-period"),
@@ -452,8 +455,13 @@ def test_text_is_data_never_markup(nasty: str) -> None:
 
 
 JUNK = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False),
-    st.text(max_size=20), st.lists(st.integers(), max_size=3), st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2),
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=20),
+    st.lists(st.integers(), max_size=3),
+    st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2),
     st.sampled_from(["2016-09-31", "2024-03-12", "0", "-1", "1e5", "FR76", "\ud800", "", " "]),
 )
 
@@ -466,7 +474,7 @@ def test_no_payload_escapes_the_account(name: str, data: st.DataObject) -> None:
     places = list(_places(whole))
     for _ in range(data.draw(st.integers(1, 3))):
         _put(whole, data.draw(st.sampled_from(places)), copy.deepcopy(data.draw(JUNK)))
-    of = item(name.split("/")[0], json.dumps(whole).encode(), EXAMPLES[name])
+    of = item(name.split("/", maxsplit=1)[0], json.dumps(whole).encode(), EXAMPLES[name])
     counts = covers(of)
     if counts:
         assert counts["mapped"] + counts["left_out"] + counts["faulted"] == sum(1 for _ in leaves(whole))
@@ -486,7 +494,9 @@ def _put(whole: Any, path: tuple[str | int, ...], value: Any) -> None:
             inner = inner[step]
         except (KeyError, IndexError, TypeError):
             return
-    if isinstance(inner, dict | list) and (isinstance(inner, dict) or isinstance(path[-1], int) and path[-1] < len(inner)):
+    if isinstance(inner, dict | list) and (
+        isinstance(inner, dict) or (isinstance(path[-1], int) and path[-1] < len(inner))
+    ):
         inner[path[-1]] = value
 
 

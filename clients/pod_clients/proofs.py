@@ -101,8 +101,9 @@ class SignIn(httpx.Auth):
     def _renew(self) -> Flow:
         if not self._endpoint:
             yield from self._discover()
-        response = yield self._token_request()
-        if self._learn(self._token_request(), response) and response.status_code in (400, 401):
+        request = self._token_request()
+        response = yield request
+        if self._learn(request, response) and response.status_code in (400, 401):
             response = yield self._token_request()
         if response.is_error:
             raise host_error(response)

@@ -93,6 +93,29 @@ class Deliveries:
         for decided in await self._batch(caller, batch) if batch else ():
             yield decided
 
+    async def rehearse(self, caller: Caller, items: AsyncIterator[Item]) -> AsyncIterator[Decided]:
+        """What transforming and validating says of items, in their order; no link is looked at, nothing is written.
+
+        Raises as deliver does.
+        """
+        self.check(caller)
+        batch: list[Item] = []
+        async for item in items:
+            batch.append(item)
+            if len(batch) >= BATCH:
+                for decided in await self._rehearsed(batch):
+                    yield decided
+                batch = []
+        for decided in await self._rehearsed(batch):
+            yield decided
+
+    async def _rehearsed(self, items: Sequence[Item]) -> list[Decided]:
+        results = await self._transformed(items)
+        return [
+            _refused(item, made) if isinstance(made, PodError) else _landed(item, made, Outcome.WOULD_LAND)
+            for item, made in zip(items, results, strict=True)
+        ]
+
     def check(self, caller: Caller) -> None:
         """Raises Unauthenticated or Forbidden unless the caller is a partner in good standing."""
         if caller == PUBLIC:
@@ -139,15 +162,7 @@ class Deliveries:
             return Decided(item, Outcome.UNKNOWN_LINK, "No link has this id.", "Aucun lien ne porte cet identifiant.")
         if not link.holds_at(self._clock()):
             return Decided(item, Outcome.REVOKED, "The link has ended.", "Le lien a pris fin.")
-        start = _start_of(item.period)
-        if start is not None and not link.holds_at(start):
-            return Decided(
-                item,
-                Outcome.OUTSIDE_LINK,
-                "The period lies outside the dates of the link.",
-                "La période est en dehors des dates du lien.",
-            )
-        return link
+        return link if _covers(link, item.period) else _outside(item)
 
     async def _transformed(self, items: Sequence[Item]) -> Sequence[Result]:
         """All items transformed in workers; when a job dies, its items are tried alone, so that one hurts no other."""
@@ -186,6 +201,8 @@ class Deliveries:
             for work in group:
                 made = work.result
                 if isinstance(made, PodError) or snapshot.delivery(key_of(work.item)) is not None:
+                    continue
+                if not _covers(work.link, made[0].first_day, made[0].last_day):
                     continue
                 folder = f"/landed/{work.link.partner}/{work.item.data_set}/"
                 plan.documents.update({folder + document.path: document.body for document in made[0].documents})
@@ -237,15 +254,10 @@ def _verdict(work: _Work, snapshot: Snapshot, now: float) -> tuple[Decided, Deli
         return _again(item, before, source), None
     made = work.result
     if isinstance(made, PodError):
-        decided = Decided(
-            item,
-            Outcome.QUARANTINED,
-            made.detail,
-            str(made.fields.get("french", made.detail)),
-            tuple(made.fields.get("report", ())),
-        )
+        decided = _refused(item, made)
     else:
-        decided = _landed(item, made, snapshot)
+        earlier = snapshot.delivered(item.link, item.data_set, item.period)
+        decided = _landed(item, made, Outcome.LANDED if earlier is None else Outcome.RECTIFIED)
     row = DeliveryRow(
         key,
         item.link,
@@ -261,9 +273,17 @@ def _verdict(work: _Work, snapshot: Snapshot, now: float) -> tuple[Decided, Deli
     return decided, row
 
 
-def _landed(item: Item, made: tuple[Transformed, str], snapshot: Snapshot) -> Decided:
-    earlier = snapshot.delivered(item.link, item.data_set, item.period)
-    outcome = Outcome.LANDED if earlier is None else Outcome.RECTIFIED
+def _refused(item: Item, refusal: PodError) -> Decided:
+    return Decided(
+        item,
+        Outcome.QUARANTINED,
+        refusal.detail,
+        str(refusal.fields.get("french", refusal.detail)),
+        tuple(refusal.fields.get("report", ())),
+    )
+
+
+def _landed(item: Item, made: tuple[Transformed, str], outcome: Outcome) -> Decided:
     transformed, content = made
     return Decided(
         item,
@@ -303,6 +323,21 @@ def _report(decided: Decided, made: Result) -> str:
 def key_of(item: Item) -> str:
     """The idempotency key: link, data set, period and version, unambiguously joined."""
     return json.dumps([item.link, item.data_set, item.period, item.version], ensure_ascii=False)
+
+
+def _outside(item: Item) -> Decided:
+    return Decided(
+        item,
+        Outcome.OUTSIDE_LINK,
+        "The data lies outside the dates of the link.",
+        "Les données sont en dehors des dates du lien.",
+    )
+
+
+def _covers(link: Link, *days: str | None) -> bool:
+    """Whether every dated one of these periods begins while the link holds; a name has no date."""
+    starts = [_start_of(day) for day in days if day is not None]
+    return all(link.holds_at(start) for start in starts if start is not None)
 
 
 def _start_of(period: str) -> float | None:

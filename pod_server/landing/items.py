@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 
 class Outcome(enum.StrEnum):
-    """The verdict on one item of a delivery."""
+    """The verdict on one item of a delivery; WOULD_LAND is said in a rehearsal alone, and is never stored."""
 
     LANDED = "landed"
     UNCHANGED = "unchanged"
@@ -22,6 +22,7 @@ class Outcome(enum.StrEnum):
     UNKNOWN_LINK = "unknown-link"
     REVOKED = "revoked"
     MOVED = "moved"
+    WOULD_LAND = "would-land"
 
 
 @dataclass(frozen=True, slots=True)

@@ -283,7 +283,11 @@ def contract(citizen: Citizen, at: date) -> Delivered:
         "power": "6 kVA",
         "contractSubcategory1": "OPTION_BASE",
         "counter": {"comptage": "BASE", "nombreRoues": "005", "dernierIndex": "69988.0", "type": "LINKY"},
-        "statement": {"prochaineReleve": (at + timedelta(days=180)).isoformat()},
+        "statement": {
+            "prochaineReleve": (at + timedelta(days=180)).isoformat(),
+            "saisieReleveConfiance": "SAISIE_IMPOSSIBLE_LINKY",
+            "saisieSuiviConso": "SAISIE_POSSIBLE",
+        },
         "services": [
             {"name": "PRELEVEMENT_AUTOMATIQUE", "status": "true", "valueSubscribed": "10"},
             {"name": "FACTURE_ELECTRONIQUE", "status": "true", "valueSubscribed": None},

@@ -190,6 +190,15 @@ class HostDatabase:
         ).fetchone()
         return Session(*row) if row else None
 
+    def end_session(self, token: str) -> None:
+        """Forget a session: its cookie is void from now on."""
+        self._connection.execute("DELETE FROM session WHERE token_hash = ?", (hash_secret(token),))
+
+    def forget_expired(self, now: float) -> None:
+        """Drop the one-time links and sessions that have run out."""
+        self._connection.execute("DELETE FROM sign_in WHERE expires <= ?", (now,))
+        self._connection.execute("DELETE FROM session WHERE expires <= ?", (now,))
+
     def backup(self, target: FilePath) -> None:
         """Copy the database as of now into a file."""
         copy = apsw.Connection(str(target))

@@ -4,7 +4,8 @@
 ``{"link", "data_set", "period", "version", "media_type", "text" | "base64"}``.
 The answer is NDJSON too: a verdict for each item, in order, each durable
 before it is sent; last, the receipt.  Reading pauses while verdicts wait, so
-a slow receiver slows only itself.
+a slow receiver slows only itself.  With ``?check`` nothing is written, no
+link is needed and nothing is signed: the verdicts are what would be said.
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Request
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Request, Response
 
 from pod_server.errors import Malformed, PodError, TooLarge, UnsupportedFormat
 from pod_server.identity import Proofs
@@ -41,17 +41,36 @@ def routes(deliveries: Deliveries, proofs: Proofs, receipts: Receipts, clock: Cl
     router = APIRouter()
 
     @router.post("/.host/deliveries")
-    async def deliver(request: Request) -> StreamingResponse:
+    async def deliver(request: Request) -> Response:
         caller = await proofs.caller(
             "POST", f"{base}.host/deliveries", request.headers.get("authorization"), request.headers.get("dpop")
         )
         deliveries.check(caller)
         if request.headers.get("content-type", "").split(";")[0].strip() != NDJSON:
             raise UnsupportedFormat("A delivery is a stream of lines of JSON.", supported=[NDJSON])
-        lines = _answered(deliveries, caller, _items(request), receipts, clock)
-        return StreamingResponse(lines, media_type=NDJSON)
+        if "check" in request.query_params:
+            lines = _rehearsed(deliveries, caller, _items(request))
+        else:
+            lines = _answered(deliveries, caller, _items(request), receipts, clock)
+        return _Lines(lines)
 
     return router
+
+
+class _Lines(Response):
+    """Lines as they come.  Starlette's own streaming answer listens for the client's end, and so eats the body."""
+
+    def __init__(self, lines: AsyncIterator[bytes]) -> None:
+        super().__init__(media_type=NDJSON)
+        self._lines = lines
+        del self.headers["content-length"]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 - ASGI's signature
+        """Send each line when it is there."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        async for line in self._lines:
+            await send({"type": "http.response.body", "body": line, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 async def _answered(
@@ -68,7 +87,7 @@ async def _answered(
             whole.update(line)
             yield line
     except PodError as error:
-        yield orjson.dumps({"problem": {"kind": error.kind, "detail": error.detail, **_plain(error.fields)}}) + b"\n"
+        yield _problem(error)
     statement = {
         "partner": caller.partner,
         "at": int(clock()),
@@ -77,6 +96,22 @@ async def _answered(
         "verdicts": whole.hexdigest(),
     }
     yield orjson.dumps(receipts.signed(statement)) + b"\n"
+
+
+async def _rehearsed(deliveries: Deliveries, caller: Caller, items: AsyncIterator[Item]) -> AsyncIterator[bytes]:
+    number = 0
+    try:
+        async for decided in deliveries.rehearse(caller, items):
+            yield orjson.dumps(_line(number, decided)) + b"\n"
+            number += 1
+    except PodError as error:
+        yield _problem(error)
+    yield orjson.dumps({"checked": number}) + b"\n"
+
+
+def _problem(error: PodError) -> bytes:
+    """A stream has its status already: what ends it is said in its last line but one."""
+    return orjson.dumps({"problem": {"kind": error.kind, "detail": error.detail, **_plain(error.fields)}}) + b"\n"
 
 
 def _line(number: int, decided: Decided) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def _read(value: Any, findings: Findings) -> tuple[Bill, ...]:
             if bill.number in bills:
                 row.blame("given-twice", "number")
             bills[bill.number] = bill
-    named = {row.raw("number") for row in rows if isinstance(row.raw("number"), str)}
+    named = {given.strip() for row in rows if isinstance(given := row.raw("number"), str)}
     for row in rows:
         if _is_consumption(row):
             _charge(row, bills, named)

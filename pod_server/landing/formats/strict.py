@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import json
+from collections import Counter
 from decimal import Decimal
 from typing import Any
 
@@ -70,9 +71,8 @@ def _constant(name: str) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _Refused(fault("key-twice", twice, ""))
+        counts = Counter(name for name, _ in pairs)
+        raise _Refused(fault("key-twice", counts.most_common(1)[0][0], ""))
     return found
 
 
