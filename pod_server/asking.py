@@ -8,7 +8,6 @@ under its position, so that no cached thing outlives a change.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urldefrag
@@ -57,26 +56,33 @@ class Rules:
         self.clock = clock
         self._store = store
         self._host = host
-        self._base = base
+        self.base = base
         self._policies: OrderedDict[tuple[PodId, Path, Position], Policy] = OrderedDict()
         self._groups: OrderedDict[tuple[PodId, Path, Position], _Members] = OrderedDict()
 
     def iri(self, pod: PodRow, path: Path) -> str:
         """The absolute IRI of a path in a pod."""
-        return f"{self._base}{pod.name}{path}"
+        return f"{self.base}{pod.name}{path}"
 
-    def policy(self, pod: PodRow, snapshot: Snapshot, subject: Path) -> Policy | None:
-        """The compiled access-control document of a subject; None when it is not there."""
+    def policy(self, pod: PodRow, snapshot: Snapshot, subject: Path, version: Position | None) -> Policy | None:
+        """The compiled access-control document of a subject; None when it is not there.
+
+        version: the document's, where the snapshot told it with the resource.
+        """
+        if version is None:
+            entry = snapshot.entry(acl_of(subject))
+            if entry is None:
+                return None
+            version = entry.version
+        found = self._policies.get((pod.id, subject, version))
+        return found if found is not None else self._compile(pod, snapshot, subject, version)
+
+    def _compile(self, pod: PodRow, snapshot: Snapshot, subject: Path, version: Position) -> Policy | None:
         entry = snapshot.entry(acl_of(subject))
         if entry is None:
             return None
-        key = (pod.id, subject, entry.version)
-        found = self._policies.get(key)
-        return found if found is not None else self._compile(pod, snapshot, entry, key)
-
-    def _compile(self, pod: PodRow, snapshot: Snapshot, entry: Entry, key: tuple[PodId, Path, Position]) -> Policy:
-        policy = self.compiled(pod, key[1], snapshot.body(entry), entry.media_type, entry.version)
-        _remember(self._policies, key, policy, CACHED_POLICIES)
+        policy = self.compiled(pod, subject, snapshot.body(entry), entry.media_type, entry.version)
+        _remember(self._policies, (pod.id, subject, version), policy, CACHED_POLICIES)
         return policy
 
     def compiled(self, pod: PodRow, subject: Path, body: bytes, media_type: str, position: Position) -> Policy:
@@ -89,8 +95,8 @@ class Rules:
     def members(self, group: str) -> tuple[frozenset[str], Version | None]:
         """Who is in a group of this host, and what that rests on; nobody for a group kept elsewhere."""
         document = urldefrag(group)[0]
-        name, slash, rest = document.removeprefix(self._base).partition("/")
-        pod = self._host.pod(name) if document.startswith(self._base) and slash else None
+        name, slash, rest = document.removeprefix(self.base).partition("/")
+        pod = self._host.pod(name) if document.startswith(self.base) and slash else None
         if pod is None:
             return frozenset(), None
         path = Path("/" + rest)
@@ -132,21 +138,31 @@ class Asking:
 
     def verdict(self, path: Path, entry: Entry | None, mode: Mode, caller: Caller | None = None) -> Verdict:
         """The decision about a path that exists (entry) or might (None); caller None means the one who asks."""
-        place, subject = self._place(path, entry)
-        policy = self.rules.policy(self.pod, self.snapshot, subject)
-        if place.face is Face.CONTROL or (entry is None and self._is_policy(path)):
-            mode = Mode.CONTROL
+        policy, place, mode = self._at(path, entry, mode)
         return decide(policy, self.caller if caller is None else caller, mode, place, self._facts(policy))
 
     def require(self, path: Path, mode: Mode) -> Verdict:
         """Insist on a mode, and remember what the answer rested on.  Raises Unauthenticated or Forbidden."""
-        entry = self.snapshot.entry(path)
-        verdict = self.verdict(path, entry, mode)
-        if not verdict.allowed:
+        policy, place, mode = self._at(path, self.snapshot.entry(path), mode)
+        verdict = decide(policy, self.caller, mode, place, self._facts(policy))
+        if not verdict.allowed or policy is None:
             raise refusal(self.caller)
-        self._remember(path, entry)
         self.until = min(self.until, verdict.until)
+        self.expectations.append(Governed(path, policy.subject, policy.position))
+        if policy.groups:
+            self._remember_groups(policy)
         return verdict
+
+    def _at(self, path: Path, entry: Entry | None, mode: Mode) -> tuple[Policy | None, Place, Mode]:
+        """What decides there, and for what: every use of an access-control document asks for Control (WAC, 5.2)."""
+        if entry is not None:
+            subject, face, version = entry.policy, entry.face, entry.rules
+        else:
+            (subject, face), version = self.snapshot.governing(path), None
+            mode = Mode.CONTROL if _is_policy(path) else mode
+        if face is Face.CONTROL:
+            mode = Mode.CONTROL
+        return self.rules.policy(self.pod, self.snapshot, subject, version), Place(path, face), mode
 
     def readable(self) -> Readable:
         """Every (policy, face) of the pod that the caller may read."""
@@ -154,41 +170,28 @@ class Asking:
         groups: set[str] = set()
         for entry in self.snapshot.policies():
             subject = Path(entry.path[: -len(".acl")])
-            policy = self.rules.policy(self.pod, self.snapshot, subject)
+            policy = self.rules.policy(self.pod, self.snapshot, subject, entry.version)
             if policy is not None:
                 pairs += [(policy, face) for face in Face]
                 groups |= policy.groups
-        return readable(pairs, self.caller, self._facts_of(groups))
-
-    def _place(self, path: Path, entry: Entry | None) -> tuple[Place, Path]:
-        if entry is not None:
-            return Place(path, entry.face), entry.policy
-        subject, face = self.snapshot.governing(path)
-        return Place(path, face), subject
-
-    @staticmethod
-    def _is_policy(path: Path) -> bool:
-        auxiliary = auxiliary_of(path)
-        return auxiliary is not None and auxiliary[1] is Kind.POLICY
+        members = {group: self.rules.members(group)[0] for group in groups}
+        return readable(pairs, self.caller, Facts(self.rules.clock(), members, self.link))
 
     def _facts(self, policy: Policy | None) -> Facts:
-        return self._facts_of(policy.groups if policy is not None else ())
+        groups = policy.groups if policy is not None else ()
+        return Facts(self.rules.clock(), {group: self.rules.members(group)[0] for group in groups}, self.link)
 
-    def _facts_of(self, groups: Iterable[str]) -> Facts:
-        members = {group: self.rules.members(group)[0] for group in groups}
-        return Facts(self.rules.clock(), members, self.link)
-
-    def _remember(self, path: Path, entry: Entry | None) -> None:
-        _, subject = self._place(path, entry)
-        policy = self.rules.policy(self.pod, self.snapshot, subject)
-        if policy is None:
-            return
-        self.expectations.append(Governed(path, subject, policy.position))
+    def _remember_groups(self, policy: Policy) -> None:
         for group in policy.groups:
             version = self.rules.members(group)[1]
             if version is not None:
                 own = version.pod == self.pod.id
                 self.expectations.append(Version(version.path, version.version, pod=None if own else version.pod))
+
+
+def _is_policy(path: Path) -> bool:
+    auxiliary = auxiliary_of(path)
+    return auxiliary is not None and auxiliary[1] is Kind.POLICY
 
 
 def refusal(caller: Caller) -> PodError:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final, TypeVar
 
@@ -151,7 +151,7 @@ class Deed(enum.StrEnum):
 
 DEEDS: Final = {
     Deed.MADE: ("The pod was made.", "L'espace a été créé."),
-    Deed.DELIVERY: ("{partner} delivered: {count} changes.", "{partner} a livré : {count} modifications."),
+    Deed.DELIVERY: ("{partner} delivered (changes: {count}).", "{partner} a livré (modifications : {count})."),
     Deed.GRANT: ("You let an app read {path}.", "Vous avez laissé une application lire {path}."),
     Deed.REVOKE: ("You took back an app's access to {path}.", "Vous avez retiré à une application l'accès à {path}."),
     Deed.WRITE: ("{who} wrote {path}.", "{who} a écrit {path}."),
@@ -180,13 +180,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """All that the console's first page tells.  whole: no log was longer than what is told."""
+    """All that the console's first page tells.
+
+    days: reads by others as (day since 1970 in UTC, count), in order.  whole:
+    no log was longer than what is told.
+    """
 
     arrivals: tuple[Arrival, ...]
     openings: tuple[Opening, ...]
     readers: tuple[ReadBy, ...]
-    days: tuple[tuple[int, int], ...] = field(default=())
-    whole: bool = True
+    days: tuple[tuple[int, int], ...]
+    whole: bool
 
 
 class Audit:
@@ -209,11 +213,11 @@ class Audit:
                 whole=all_verdicts and all_readings,
             )
 
-    def events(self, caller: Caller, pod: PodRow) -> Sequence[Event]:
-        """The pod's own log, newest first, runs of one cause told once."""
+    def events(self, caller: Caller, pod: PodRow, partners: Mapping[str, str]) -> Sequence[Event]:
+        """The pod's own log, newest first, runs of one cause told once.  partners: their names by id."""
         with self._pods.owner_view(caller, pod) as snapshot:
             rows, _ = newest(lambda after, limit: snapshot.changes(Position(after), limit))
-        return list(reversed(list(events(rows, pod.owner))))
+        return list(reversed(list(events(rows, pod.owner, partners))))
 
     def _openings(self, snapshot: Snapshot, pod: PodRow) -> Iterator[Opening]:
         for entry in snapshot.policies():
@@ -357,10 +361,10 @@ def reads_by_day(rows: Iterable[Reading]) -> tuple[tuple[int, int], ...]:
     return tuple(sorted(days.items()))
 
 
-def events(rows: Sequence[ChangeRow], owner: str) -> Iterator[Event]:
+def events(rows: Sequence[ChangeRow], owner: str, partners: Mapping[str, str]) -> Iterator[Event]:
     """The log as sentences, oldest first; neighbours with one cause and one author are one event."""
     for _, group in groupby(rows, key=_run):
-        yield _event(list(group), owner)
+        yield _event(list(group), owner, partners)
 
 
 def _run(row: ChangeRow) -> tuple[object, ...]:
@@ -369,14 +373,14 @@ def _run(row: ChangeRow) -> tuple[object, ...]:
     return row.cause, row.agent, row.client, minute, None if row.cause else row.position
 
 
-def _event(rows: Sequence[ChangeRow], owner: str) -> Event:
+def _event(rows: Sequence[ChangeRow], owner: str, partners: Mapping[str, str]) -> Event:
     last = rows[-1]
     deed = _deed(last)
     subject = last.path.removesuffix(".acl") if deed in (Deed.GRANT, Deed.REVOKE) else last.path
     partner = last.cause.partition(":")[2]
     authors = _OWNER if last.agent == owner else (last.agent, last.agent) if last.agent else _NOBODY
     said = [
-        sentence.format(who=who, path=subject, partner=partner, count=len(rows))
+        sentence.format(who=who, path=subject, partner=partners.get(partner, partner), count=len(rows))
         for sentence, who in zip(DEEDS[deed], authors, strict=True)
     ]
     return Event(deed, last.at, rows[0].position, last.position, last.client, said[0], said[1])

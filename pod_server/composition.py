@@ -47,6 +47,8 @@ class Host:
     operator: admin.Operator
     consent: Consent
     pods: Pods
+    provider: Provider
+    endpoint: sparql.Endpoint
     store: SqliteStore
     database: HostDatabase
     secrets: Secrets
@@ -86,7 +88,7 @@ def compose(config: Config, clock: Clock = time.time) -> Host:
     )
     resources = Resources(pods, proofs, base, config.body_limit)
     front = Front(resources, services.services(routers, life.span, base), base)
-    return Host(front, operator, consent, pods, store, database, kept)
+    return Host(front, operator, consent, pods, provider, endpoint, store, database, kept)
 
 
 class _Life:

@@ -9,9 +9,13 @@ writer can see whether it still stands (DESIGN law 2).
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path as FilePath
 from weakref import WeakValueDictionary
 
@@ -31,7 +35,7 @@ from pod_server.patch import Patch, apply
 from pod_server.rdf import READABLE, WRITABLE, Syntax, choose, parse, serialise, syntax_of
 from pod_server.rdf.jobs import check_syntax, convert, prefixes_of
 from pod_server.rdf.vocabulary import LDP
-from pod_server.representation import LISTING_PREFIXES, container_statements, etag, last_modified
+from pod_server.representation import LISTING_PREFIXES, container_statements, last_modified
 from pod_server.store.bodies import INLINE_LIMIT, inline
 from pod_server.store.contract import (
     Append,
@@ -54,6 +58,7 @@ from pod_server.store.host import HostDatabase, PodRow
 from pod_server.terms import (
     FOREVER,
     LANDED,
+    LANDED_RULES,
     PUBLIC,
     ROOT,
     Caller,
@@ -68,7 +73,6 @@ from pod_server.terms import (
     acl_of,
     ancestors_of,
     auxiliary_of,
-    in_landed,
     is_container,
     meta_of,
     parent_of,
@@ -134,7 +138,7 @@ class Upload:
     @staticmethod
     def of(media_type: str, data: bytes) -> Upload:
         """An upload that is small enough to stay in memory."""
-        return Upload(media_type, data, inline(data))
+        return Upload(media_type, data, Body(hashlib.sha256(data).hexdigest(), len(data), data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +164,12 @@ class Pods:
 
     def __init__(self, store: Store, host: HostDatabase, rules: Rules, workers: Workers, etag_key: bytes) -> None:
         self._store = store
-        self._host = host
         self._rules = rules
         self._workers = workers
         self._etag_key = etag_key
         self._clock = rules.clock
+        self._by_name = host.by_name
+        self._console = console_client(rules.base)
         self._patching: WeakValueDictionary[tuple[str, Path], asyncio.Lock] = WeakValueDictionary()
         """Patches of one document wait for each other here, so that none is decided in vain."""
 
@@ -172,7 +177,7 @@ class Pods:
 
     def locate(self, name: str, path: Path) -> Target:
         """The pod of a name, and a path in it.  Raises Missing when there is no such pod."""
-        pod = self._host.pod(name)
+        pod = self._by_name.get(name)
         if pod is None:
             raise Missing("There is no such pod.")
         return Target(pod, path)
@@ -207,14 +212,14 @@ class Pods:
         return replace(found, modes=verdict.modes | public.modes, public=public.modes)
 
     def _document(self, asking: Asking, entry: Entry, accept: str | None) -> Representation:
-        media_type = entry.media_type if not accept or accept == "*/*" else _chosen(entry, accept)
+        media_type = entry.media_type if not accept or accept == "*/*" else _chosen(entry.media_type, accept)
         stored_as = None if media_type == entry.media_type else entry.media_type
         body: bytes | FilePath | None = None
         if entry.size > INLINE_LIMIT and stored_as is None:
             body = asking.snapshot.file(entry)
         if body is None:
             body = asking.snapshot.body(entry)
-        tag = etag(self._etag_key, asking.snapshot.incarnation, entry, media_type)
+        tag = self._etag(asking.snapshot.incarnation, entry, media_type)
         size = len(body) if isinstance(body, bytes) else entry.size
         return Representation(
             entry.path, entry.kind, media_type, body, size, tag, entry.modified, Mode.NONE, Mode.NONE, stored_as
@@ -240,9 +245,23 @@ class Pods:
         statements = container_statements(iri, members, asking.rules.iri(asking.pod, Path("")))
         syntax = syntax_of(media_type) or Syntax.TURTLE
         body = serialise(statements, syntax, prefixes=LISTING_PREFIXES)
-        tag = etag(self._etag_key, asking.snapshot.incarnation, entry, media_type, members)
+        tag = self._etag(asking.snapshot.incarnation, entry, media_type, members)
         modified = last_modified(entry, members)
         return Representation(entry.path, entry.kind, media_type, body, len(body), tag, modified, Mode.NONE, Mode.NONE)
+
+    def _etag(self, incarnation: str, entry: Entry, media_type: str, members: Sequence[Entry] | None = None) -> str:
+        """A strong ETag of one representation (RFC 9110, section 8.8.3).
+
+        It is an HMAC of the pod's incarnation, the resource's version, the
+        format and, for a container, the members that this caller sees: it
+        moves when what the caller may read moved, and tells nothing else
+        (DESIGN law 4).
+        """
+        word = f"{incarnation}\n{entry.path}\n{entry.version}\n{media_type}"
+        if members is not None:
+            word += "".join(f"\n{member.path}\t{member.version}" for member in members)
+        digest = hmac.digest(self._etag_key, word.encode(), "sha256")
+        return f'"{urlsafe_b64encode(digest[:15]).decode()}"'
 
     @staticmethod
     def members(asking: Asking, container: Entry) -> list[Entry]:
@@ -259,16 +278,13 @@ class Pods:
 
     def _log_read(self, caller: Caller, target: Target) -> None:
         """Reads by others are truth too (DESIGN section 4); the owner's own console is not another."""
-        if caller.agent == target.pod.owner and self._is_console(caller):
+        if caller.client == self._console and caller.agent == target.pod.owner:
             return
         self._store.note(target.pod.id, Reading(self._clock(), caller.agent, caller.client, "read", target.path))
 
-    def _is_console(self, caller: Caller) -> bool:
-        return caller.client is not None and caller.client == console_client(caller.issuer or "")
-
     def log_query(self, caller: Caller, pod: PodRow, data_sets: str, rows: int) -> None:
-        """Write a query into the pod's read log: what it could see, how many rows it gave; not the owner's console's."""
-        if caller.agent == pod.owner and self._is_console(caller):
+        """Write a query into the pod's read log: what it could see, how many rows it gave; never the console's own."""
+        if caller.client == self._console and caller.agent == pod.owner:
             return
         self._store.note(pod.id, Reading(self._clock(), caller.agent, caller.client, "query", data_sets, rows))
 
@@ -332,7 +348,7 @@ class Pods:
             return self._append(asking, _edits(target.path, kind, upload, statements))
 
         commit = await self._decided(caller, target, plan)
-        return self._written(target, commit, _media_type(kind, upload))
+        return self._written(target, commit, upload.media_type)
 
     async def post(self, caller: Caller, container: Target, names: tuple[str, str], upload: Upload) -> Written:
         """Create a member of a container under a name of the server's choice (Solid Protocol, section 5.3).
@@ -357,7 +373,7 @@ class Pods:
             return self._append(asking, _edits(target.path, kind, upload, statements))
 
         commit = await self._decided(caller, container, plan)
-        return self._written(target, commit, _media_type(kind, upload))
+        return self._written(target, commit, upload.media_type)
 
     async def patch(
         self, caller: Caller, target: Target, patch: Patch, conditions: Conditions = NO_CONDITIONS
@@ -531,11 +547,13 @@ class Pods:
     @staticmethod
     def _refuse_landed(asking: Asking, path: Path) -> None:
         """``landed/`` is made by the host alone (405 to whoever may read it); its rules change under Control only."""
-        if path == acl_of(LANDED):
+        if not path.startswith(LANDED):
+            return
+        if path == LANDED_RULES:
             asking.require(path, Mode.CONTROL)
             raise NotAllowed("The rules of landed/ change by grants, in the console.", allow=["GET", "HEAD", "OPTIONS"])
         auxiliary = auxiliary_of(path)
-        if not in_landed(path) or (auxiliary is not None and auxiliary[1] is Kind.POLICY):
+        if auxiliary is not None and auxiliary[1] is Kind.POLICY:
             return
         asking.require(path, Mode.READ)
         raise NotAllowed("Partners' data is written by deliveries alone.", allow=["GET", "HEAD", "OPTIONS"])
@@ -556,7 +574,7 @@ class Pods:
         members = self.members(asking, entry) if entry.kind is Kind.CONTAINER else None
         formats = {entry.media_type, *WRITABLE} if entry.kind is not Kind.BINARY else {entry.media_type}
         incarnation = asking.snapshot.incarnation
-        return frozenset(etag(self._etag_key, incarnation, entry, media_type, members) for media_type in formats)
+        return frozenset(self._etag(incarnation, entry, media_type, members) for media_type in formats)
 
     def _check_policy(self, asking: Asking, path: Path, upload: Upload) -> None:
         """An access-control document must compile, and the root's must leave the owner in control (409)."""
@@ -571,15 +589,14 @@ class Pods:
         with self._store.snapshot(target.pod.id) as snapshot:
             entry, incarnation = snapshot.entry(target.path), snapshot.incarnation
         own = entry is not None and entry.version <= commit.position and entry.kind is not Kind.CONTAINER
-        tag = etag(self._etag_key, incarnation, entry, media_type) if own and entry is not None else ""
+        tag = self._etag(incarnation, entry, media_type) if own and entry is not None else ""
         return Written(target.path, target.path in commit.created, tag)
 
     async def _checked(self, target: Target, upload: Upload) -> list[Quad]:
         """The statements of an upload that claims to be RDF; parsed in a worker when it is large."""
         syntax = syntax_of(upload.media_type)
-        container = is_container(target.path)
         if syntax is None:
-            if container or auxiliary_of(target.path) is not None:
+            if is_container(target.path) or auxiliary_of(target.path) is not None:
                 raise UnsupportedFormat("This resource is RDF.", supported=list(READABLE))
             return []
         assert upload.data is not None  # noqa: S101 - web/ keeps RDF bodies at hand
@@ -587,7 +604,7 @@ class Pods:
         if len(upload.data) > INLINE_LIMIT:
             await self._workers.run(check_syntax, upload.data, syntax.name, iri)
             return []
-        return parse(upload.data, syntax, iri) if upload.data or not container else []
+        return parse(upload.data, syntax, iri) if upload.data or not is_container(target.path) else []
 
 
 def _keeps_owner(policy: Policy, owner: str) -> bool:
@@ -599,6 +616,7 @@ def _keeps_owner(policy: Policy, owner: str) -> bool:
     )
 
 
+@lru_cache(maxsize=8192)
 def _kind(path: Path, media_type: str) -> Kind:
     if is_container(path):
         return Kind.CONTAINER
@@ -606,10 +624,6 @@ def _kind(path: Path, media_type: str) -> Kind:
     if auxiliary is not None:
         return auxiliary[1]
     return Kind.RDF if syntax_of(media_type) is not None else Kind.BINARY
-
-
-def _media_type(kind: Kind, upload: Upload) -> str:
-    return Syntax.TURTLE.media_type if kind is Kind.CONTAINER else upload.media_type
 
 
 def _edits(path: Path, kind: Kind, upload: Upload, statements: Sequence[Quad]) -> tuple[Edit, ...]:
@@ -624,14 +638,14 @@ def _edits(path: Path, kind: Kind, upload: Upload, statements: Sequence[Quad]) -
     return made, Put(meta_of(path), Kind.DESCRIPTION, upload.media_type, upload.body)
 
 
-def _chosen(entry: Entry, accept: str) -> str:
+@lru_cache(maxsize=1024)
+def _chosen(own: str, accept: str) -> str:
     """The media type to answer with: as stored when it is wanted as much as any other."""
-    own = entry.media_type
     others = tuple(media for media in WRITABLE if media != own) if syntax_of(own) is not None else ()
-    media_type = choose(accept, (own.split(";")[0], *others))
+    media_type = choose(accept, (own.split(";", maxsplit=1)[0], *others))
     if media_type is None:
         raise NotAcceptable(f"This resource is {own}.", available=[own, *others])
-    return own if media_type == own.split(";")[0] else media_type
+    return own if media_type == own.split(";", maxsplit=1)[0] else media_type
 
 
 def _key(entry: Entry) -> tuple[Path, Face]:

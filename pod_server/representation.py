@@ -1,13 +1,10 @@
-"""What a resource looks like from outside: a container's statements, ETags, media types.  Pure.
+"""What a resource looks like from outside: a container's statements, and when it changed.  Pure.
 
 Called by pod.py and query/; it reads nothing and decides nothing.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -55,20 +52,6 @@ def _member_statements(container: NamedNode, node: NamedNode, member: Entry) -> 
     when = datetime.fromtimestamp(int(member.modified), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     yield Quad(node, _MODIFIED, Literal(when, datatype=_STAMP))
     yield Quad(node, _MTIME, Literal(str(int(member.modified)), datatype=_INTEGER))
-
-
-def etag(key: bytes, incarnation: str, entry: Entry, media_type: str, members: Sequence[Entry] | None = None) -> str:
-    """A strong ETag of one representation (RFC 9110, section 8.8.3).
-
-    It is an HMAC of the pod's incarnation, the resource's version, the format
-    and, for a container, the members that this caller sees: it moves when
-    what the caller may read moved, and tells nothing else (DESIGN law 4).
-    """
-    word = f"{incarnation}\n{entry.path}\n{entry.version}\n{media_type}"
-    if members is not None:
-        word += "".join(f"\n{member.path}\t{member.version}" for member in members)
-    digest = hmac.digest(key, word.encode(), hashlib.sha256)
-    return f'"{urlsafe_b64encode(digest[:15]).decode()}"'
 
 
 def last_modified(entry: Entry, members: Sequence[Entry] | None) -> float:

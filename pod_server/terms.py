@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, NewType
 
 PodId = NewType("PodId", str)
@@ -29,6 +30,7 @@ START: Final = Position(0)
 """Before the first change."""
 ROOT: Final = Path("/")
 LANDED: Final = Path("/landed/")
+LANDED_RULES: Final = Path("/landed/.acl")
 
 
 class Mode(enum.Flag):
@@ -135,11 +137,11 @@ class Policy:
     subject: Path
     position: Position
     rules: tuple[Rule, ...] = ()
+    groups: frozenset[str] = field(init=False)
+    """The group IRIs that the rules name; their members are passed in as facts."""
 
-    @property
-    def groups(self) -> frozenset[str]:
-        """The group IRIs that the rules name; their members are passed in as facts."""
-        return frozenset().union(*(rule.groups for rule in self.rules))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "groups", frozenset().union(*(rule.groups for rule in self.rules)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +217,7 @@ def meta_of(subject: Path) -> Path:
     return Path(subject + META_SUFFIX)
 
 
+@lru_cache(maxsize=8192)
 def auxiliary_of(path: Path) -> tuple[Path, Kind] | None:
     """The subject of an auxiliary resource and its kind; None when the path is no auxiliary (Solid Protocol, 4.3)."""
     if path.endswith(ACL_SUFFIX):

@@ -44,6 +44,8 @@ class Inside:
     http: httpx.Client
     clock: Clock
     secrets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    partners: dict[str, Agent] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Run something on the host's own loop."""

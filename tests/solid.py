@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from cryptography.hazmat.primitives import hashes
@@ -89,7 +90,7 @@ class Agent:
 
     def _sign_in(self) -> None:
         url = f"{self.idp}.host/oidc/token"
-        basic = base64.b64encode(f"{self.client_id}:{self.client_secret}".encode()).decode()
+        basic = base64.b64encode(f"{quote(self.client_id or '', safe='')}:{quote(self.client_secret or '', safe='')}".encode()).decode()
         answer = self.http.post(
             url,
             data={"grant_type": "client_credentials", "scope": "webid"},

@@ -60,7 +60,7 @@ def sleep(seconds: float) -> None:
 def product() -> int:
     """A join in the engine that ends in no one's lifetime, outside of Python's reach."""
     rows = "".join(f"VALUES ?v{n} {{ 1 2 3 4 5 6 7 8 9 10 }}" for n in range(12))
-    return len(list(pyoxigraph.Store().query(f"SELECT * {{ {rows} }}")))
+    return len(list(pyoxigraph.Store().query(f"SELECT (COUNT(*) AS ?n) {{ {rows} }}")))
 
 
 def overflow() -> bool:

@@ -27,7 +27,9 @@ def printable(value: object) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """Words in columns, without lines: read aloud, it is its content."""
-    made = Table(*map(printable, columns), box=None)
+    made = Table(box=None)
+    for column in columns:
+        made.add_column(printable(column), overflow="fold")
     for row in rows:
         made.add_row(*map(printable, row))
     return made

@@ -14,6 +14,7 @@ from typing import Final
 
 from pod_server.terms import (
     FOREVER,
+    LANDED,
     Caller,
     Face,
     Facts,
@@ -24,7 +25,6 @@ from pod_server.terms import (
     Readable,
     Rule,
     Verdict,
-    in_landed,
     partner_of,
 )
 
@@ -52,7 +52,7 @@ def decide(policy: Policy | None, caller: Caller, mode: Mode, place: Place, fact
         bits, until = 0, FOREVER
     else:
         bits, until = _by_rules(policy, place.face, caller, facts)
-        if place.face is not Face.CONTROL and in_landed(place.path):
+        if place.face is not Face.CONTROL and place.path.startswith(LANDED):
             bits &= _READ | _CONTROL
     wanted = mode.value
     return Verdict(wanted != 0 and bits & wanted == wanted, _MODES[bits], until)

@@ -5,14 +5,13 @@ Called by web/ (proofs, provider), by the composition and by pod making
 """
 
 from pod_server.identity.clients import Client, Clients, console_client, hash_secret, new_secret
-from pod_server.identity.dpop import DPoP
+from pod_server.identity.dpop import DPoP, Replays
 from pod_server.identity.external import Issuers, LocalDocument
 from pod_server.identity.fetch import Fetch, Fetched
 from pod_server.identity.keys import SigningKey, new_key
 from pod_server.identity.profile import card, issuers_of
 from pod_server.identity.proof import Proofs
 from pod_server.identity.provider import OAuthError, Provider
-from pod_server.identity.replay import Replays
 
 __all__ = [
     "Client",

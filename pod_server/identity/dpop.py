@@ -7,6 +7,7 @@ is bound to.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,13 +15,17 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from pod_server.errors import Busy
 from pod_server.identity.jws import PublicKey, decoded, json_object, public_key, segments
 from pod_server.identity.refusals import bad_proof
-from pod_server.identity.replay import LEEWAY, MAX_JTI, Replays
 
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+LEEWAY = 60.0
+"""Seconds by which a proof's iat may lie in the past or the future."""
+
+MAX_JTI = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +139,46 @@ def _normal_url(url: str) -> str | None:
 def _canonical_escape(escape: re.Match[str]) -> str:
     byte = unquote_to_bytes(escape[0])
     return byte.decode() if byte[0] in _UNRESERVED else escape[0].upper()
+
+
+class Replays:
+    """The proofs already used (RFC 9449, section 11.1); 200,000 of them take about 40 MB.
+
+    It lives in this process alone: one process owns a host, and a proof
+    issued before the process started is refused, since its first use may have
+    been seen by one that is gone.  It never forgets a proof that could still
+    be accepted: when full, it says Busy.
+
+    started: when this process began, in seconds since 1970.  Proofs carry
+    whole seconds, so one of the very second of the start is accepted.  What
+    stays open: a proof dated ahead of our clock and used before a restart.
+    """
+
+    def __init__(self, started: float, limit: int = 200_000) -> None:
+        self._started = math.floor(started)
+        self._limit = limit
+        self._seen: set[str] = set()
+        self._by_second: dict[int, list[str]] = {}
+        self._swept = 0
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def admit(self, jkt: str, jti: str, iat: float, now: float) -> None:
+        """Note a proof's first use; raises Unauthenticated on a second one, Busy when there is no room."""
+        if iat < self._started:
+            raise bad_proof("start", "The DPoP proof was issued before this host started; make a new one.")
+        if self._swept != int(now):
+            self._sweep(now)
+        key = jkt + jti
+        if key in self._seen:
+            raise bad_proof("jti", "The DPoP proof has been used before.")
+        if len(self._seen) >= self._limit:
+            raise Busy("Too many DPoP proofs are remembered at the moment.", retry_after=5)
+        self._seen.add(key)
+        self._by_second.setdefault(int(iat), []).append(key)
+
+    def _sweep(self, now: float) -> None:
+        self._swept = int(now)
+        for second in [second for second in self._by_second if second + 1 + LEEWAY < now]:
+            self._seen.difference_update(self._by_second.pop(second))

@@ -80,18 +80,11 @@ class Deliveries:
         Raises Forbidden when the caller is no partner, or a suspended one.
         """
         self.check(caller)
-        batch: list[Item] = []
-        subjects: set[tuple[str, str, str]] = set()
-        async for item in items:
-            subject = (item.link, item.data_set, item.period)
-            if len(batch) >= BATCH or subject in subjects:
-                for decided in await self._batch(caller, batch):
-                    yield decided
-                batch, subjects = [], set()
-            batch.append(item)
-            subjects.add(subject)
-        for decided in await self._batch(caller, batch) if batch else ():
-            yield decided
+        async for batch, failure in _batches(items):
+            for decided in await self._batch(caller, batch) if batch else ():
+                yield decided
+            if failure is not None:
+                raise failure
 
     async def rehearse(self, caller: Caller, items: AsyncIterator[Item]) -> AsyncIterator[Decided]:
         """What transforming and validating says of items, in their order; no link is looked at, nothing is written.
@@ -99,15 +92,11 @@ class Deliveries:
         Raises as deliver does.
         """
         self.check(caller)
-        batch: list[Item] = []
-        async for item in items:
-            batch.append(item)
-            if len(batch) >= BATCH:
-                for decided in await self._rehearsed(batch):
-                    yield decided
-                batch = []
-        for decided in await self._rehearsed(batch):
-            yield decided
+        async for batch, failure in _batches(items):
+            for decided in await self._rehearsed(batch):
+                yield decided
+            if failure is not None:
+                raise failure
 
     async def _rehearsed(self, items: Sequence[Item]) -> list[Decided]:
         results = await self._transformed(items)
@@ -129,7 +118,6 @@ class Deliveries:
     async def _batch(self, caller: Caller, items: Sequence[Item]) -> list[Decided]:
         verdicts: dict[int, Decided] = {}
         works: dict[int, _Work] = {}
-        pods = {row.id: row for row in self._host.pods()}
         tied = [(number, item, self._tie(caller, item)) for number, item in enumerate(items)]
         wanted = [(number, item, tie) for number, item, tie in tied if isinstance(tie, Link)]
         results = await self._transformed([item for _, item, _ in wanted])
@@ -139,8 +127,9 @@ class Deliveries:
         for work in works.values():
             by_pod.setdefault(work.link.pod, []).append(work)
         for group in by_pod.values():
-            if group[0].link.pod in pods:
-                await self._land(caller, pods[group[0].link.pod], group)
+            pod = self._host.pod_of_id(group[0].link.pod)
+            if pod is not None:
+                await self._land(caller, pod, group)
         for number, item, tie in tied:
             decided = tie if isinstance(tie, Decided) else works[number].decided
             verdicts[number] = decided or Decided(
@@ -246,6 +235,24 @@ class Deliveries:
         await self._pods.land(caller, pod, group[0].link, planned)
 
 
+async def _batches(items: AsyncIterator[Item]) -> AsyncIterator[tuple[list[Item], PodError | None]]:
+    """Items in batches, never two of one subject in one; the failure of the stream comes with what was before it."""
+    batch: list[Item] = []
+    subjects: set[tuple[str, str, str]] = set()
+    try:
+        async for item in items:
+            subject = (item.link, item.data_set, item.period)
+            if len(batch) >= BATCH or subject in subjects:
+                yield batch, None
+                batch, subjects = [], set()
+            batch.append(item)
+            subjects.add(subject)
+    except PodError as failure:
+        yield batch, failure
+        return
+    yield batch, None
+
+
 def _verdict(work: _Work, snapshot: Snapshot, now: float) -> tuple[Decided, DeliveryRow | None]:
     """The verdict on an item, and the row that keeps it; no row for what changes nothing."""
     item, key, source = work.item, key_of(work.item), hashlib.sha256(work.item.payload).hexdigest()
@@ -255,6 +262,8 @@ def _verdict(work: _Work, snapshot: Snapshot, now: float) -> tuple[Decided, Deli
     made = work.result
     if isinstance(made, PodError):
         decided = _refused(item, made)
+    elif not _covers(work.link, made[0].first_day, made[0].last_day):
+        decided = _outside(item)
     else:
         earlier = snapshot.delivered(item.link, item.data_set, item.period)
         decided = _landed(item, made, Outcome.LANDED if earlier is None else Outcome.RECTIFIED)

@@ -307,7 +307,9 @@ def _prepared(view: View, ask: Ask) -> Store | None:
 
 def _evaluated(view: View, prepared: Store | None, ask: Ask) -> tuple[dict[str, Any], bytes]:
     try:
-        named = ask.named if ask.uses_graph else ()
+        named = None if ask.named is None else [name for name in ask.named if name in view.documents]
+        if not ask.uses_graph:
+            named = []
         if prepared is None:
             body, rows = evaluate(view.chosen(ask.default, named or ()), ask, None, None)
         else:

@@ -29,7 +29,9 @@ _TURTLE_TOKEN = re.compile(
 _JSON_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 _XML_TOKEN = re.compile(rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|<![^>]*>|</[^>]*>|<[^>]*>", re.DOTALL)
 _ENTITY = re.compile(rb"<!ENTITY\s+([^>]*)>", re.DOTALL)
-_OPENERS = (b"[", b"(", b"{")
+OPENERS = (b"[", b"(", b"{")
+FLAT_BYTES = 1024 * 1024
+"""Input up to this size with at most MAX_DEPTH openers in all cannot be too deep."""
 
 
 def guard(data: bytes, syntax: Syntax) -> None:
@@ -55,7 +57,7 @@ def guard_json(data: bytes) -> None:
 
 def guard_nesting(data: bytes, token: re.Pattern[bytes] = _TURTLE_TOKEN, limit: int = MAX_DEPTH) -> None:
     """Refuse more than limit open brackets at once; brackets inside strings, IRIs and comments do not count."""
-    if sum(data.count(opener) for opener in _OPENERS) <= limit:
+    if sum(data.count(opener) for opener in OPENERS) <= limit:
         return
     depth = 0
     for match in token.finditer(data):

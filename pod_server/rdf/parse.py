@@ -11,7 +11,7 @@ from pyoxigraph import parse as engine_parse
 
 from pod_server.errors import Malformed
 from pod_server.rdf.contexts import with_contexts_inlined
-from pod_server.rdf.guards import guard
+from pod_server.rdf.guards import FLAT_BYTES, MAX_DEPTH, OPENERS, guard
 from pod_server.rdf.syntax import Syntax
 
 
@@ -22,7 +22,8 @@ def parse(data: bytes, syntax: Syntax, base: str) -> list[Quad]:
     Malformed with line and column (1-based) where the parser knows them,
     TooLarge over the size bound.
     """
-    guard(data, syntax)
+    if len(data) > FLAT_BYTES or syntax is Syntax.RDF_XML or sum(map(data.count, OPENERS)) > MAX_DEPTH:
+        guard(data, syntax)
     if syntax is Syntax.JSON_LD:
         data = with_contexts_inlined(data)
     try:

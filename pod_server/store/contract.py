@@ -45,7 +45,8 @@ class Entry:
     """A resource as it stands at a position.
 
     version: position of the change that wrote it; with the pod's incarnation
-    it is the key of every ETag.  policy, face: what decides for it.
+    it is the key of every ETag.  policy, face: what decides for it; rules:
+    the version of that policy's document, None where it was not looked up.
     modified: seconds since 1970.  body: hash, None for a container.
     """
 
@@ -58,6 +59,7 @@ class Entry:
     policy: Path
     face: Face
     body: str | None
+    rules: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +154,6 @@ class Append:
     deliveries: tuple[DeliveryRow, ...] = ()
     until: float = FOREVER
     cause: str = ""
-
-    @property
-    def weight(self) -> int:
-        """Bytes that wait in memory with it."""
-        bodies = (edit.body for edit in self.edits if isinstance(edit, Put))
-        return 512 + sum(len(body.inline) for body in bodies if body is not None and body.inline is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
@@ -64,6 +64,7 @@ class HostDatabase:
         bring_forward(self._connection, HOST_APPLICATION_ID, HOST_STEPS)
         rows = self._connection.execute("SELECT id, name, owner, created FROM pod")
         self._pods: dict[str, PodRow] = {row[1]: PodRow(*row) for row in rows}
+        self._by_id: dict[str, PodRow] = {row.id: row for row in self._pods.values()}
 
     def close(self) -> None:
         """Checkpoint and let go."""
@@ -71,9 +72,18 @@ class HostDatabase:
 
     # pods
 
+    @property
+    def by_name(self) -> Mapping[str, PodRow]:
+        """Every pod by its name, kept up to date."""
+        return self._pods
+
     def pod(self, name: str) -> PodRow | None:
         """The pod of a name, None when there is none."""
         return self._pods.get(name)
+
+    def pod_of_id(self, pod_id: PodId) -> PodRow | None:
+        """The pod of an opaque id, None when there is none."""
+        return self._by_id.get(pod_id)
 
     def pods(self) -> Sequence[PodRow]:
         """All pods."""
@@ -85,7 +95,7 @@ class HostDatabase:
         if row.name in self._pods:
             raise Conflict(f"There is a pod named {row.name} already.")
         self._connection.execute("INSERT INTO pod VALUES (?,?,?,?)", (row.id, row.name, row.owner, row.created))
-        self._pods[row.name] = row
+        self._pods[row.name] = self._by_id[row.id] = row
 
     # clients; the seam is identity.clients.Clients
 

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path as FilePath
+from typing import Any
 
 import apsw
 
@@ -20,6 +21,10 @@ from pod_server.store.tree import governing
 from pod_server.terms import START, Face, Kind, Path, PolicyFace, Position
 
 _ENTRY = "path, kind, media_type, size, version, modified, policy, face, body"
+_ONE = (
+    "SELECT r.path, r.kind, r.media_type, r.size, r.version, r.modified, r.policy, r.face, r.body, p.version"
+    " FROM resource r LEFT JOIN resource p ON p.path = r.policy || '.acl' WHERE r.path = ?"
+)
 _DELIVERY = "key, link, partner, data_set, period, version, source, outcome, at, position, report"
 
 
@@ -55,7 +60,7 @@ class SqliteSnapshot:
 
     def entry(self, path: Path) -> Entry | None:
         """See contract.Snapshot."""
-        row = self._connection.execute(f"SELECT {_ENTRY} FROM resource WHERE path = ?", (path,)).fetchone()  # noqa: S608
+        row = self._connection.execute(_ONE, (path,)).fetchone()
         return _entry(row) if row else None
 
     def taken(self, path: Path) -> bool:
@@ -178,6 +183,6 @@ _KINDS = {str(kind): kind for kind in Kind}
 _FACES = {str(face): face for face in Face}
 
 
-def _entry(row: tuple[object, ...]) -> Entry:
-    path, kind, media_type, size, version, modified, policy, face, body = row
-    return Entry(path, _KINDS[kind], media_type, size, version, modified, policy, _FACES[face], body)  # type: ignore[arg-type, index]
+def _entry(row: tuple[Any, ...]) -> Entry:
+    path, kind, media_type, size, version, modified, policy, face, body, *rules = row
+    return Entry(path, _KINDS[kind], media_type, size, version, modified, policy, _FACES[face], body, *rules)

@@ -162,7 +162,7 @@ class SqliteStore:
 
     def note(self, pod: PodId, reading: Reading) -> None:
         """See contract.Store."""
-        self._writer_of(pod).note(pod, reading)
+        self._writer_of(pod).notes.append((pod, reading))
 
     def backup(self, pod: PodId, target: FilePath) -> Position:
         """See contract.Store."""

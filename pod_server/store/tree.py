@@ -1,7 +1,8 @@
-"""Edits of a pod's tree inside one transaction: containment, bodies' uses, governing policies, the log.
+"""One append inside its transaction: its expectations, its edits of the tree, the log.
 
 Called by the writer alone, on its thread, between SAVEPOINT and RELEASE.  It
-decides nothing about callers; it raises what the tree itself forbids.
+decides nothing about callers: it looks again at what their decision rested on
+(DESIGN law 2), and raises what the tree itself forbids.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ from dataclasses import dataclass, field
 
 import apsw
 
-from pod_server.errors import Conflict, Missing
+from pod_server.errors import ConditionFailed, Conflict, Missing
 from pod_server.store import chain
-from pod_server.store.contract import Append, Body, Delete, Put
+from pod_server.store.contract import Append, Body, Delete, Exists, Expectation, Governed, Moved, Put, Version
 from pod_server.terms import (
     ROOT,
     START,
     Face,
     Kind,
     Path,
+    PodId,
     PolicyFace,
     Position,
     acl_of,
@@ -32,6 +34,8 @@ from pod_server.terms import (
 )
 
 CONTAINER_TYPE = "text/turtle"
+OtherVersion = Callable[[PodId, str], int | None]
+"""A resource's version in another pod of this host."""
 
 
 def governing(connection: apsw.Connection, path: Path) -> PolicyFace:
@@ -249,3 +253,46 @@ class Tree:
             (*content, salt, row_digest, self._chain),
         )
         return self.position
+
+
+def check(connection: apsw.Connection, append: Append, now: float, other_version: OtherVersion) -> None:
+    """Raises Moved or ConditionFailed when one expectation of the append does not hold.
+
+    now: seconds since 1970; a decision that expired on the way is Moved.
+    """
+    if now >= append.until:
+        raise Moved("The decision expired while the write waited.")
+    for row in append.deliveries:
+        if connection.execute("SELECT 1 FROM delivery WHERE key = ?", (row.key,)).fetchone():
+            raise Moved("This item has been delivered meanwhile.")
+    for expectation in append.expectations:
+        _check_one(connection, expectation, other_version)
+
+
+def _check_one(connection: apsw.Connection, expectation: Expectation, other_version: OtherVersion) -> None:
+    if isinstance(expectation, Governed):
+        found = governing(connection, expectation.path)[0]
+        if found != expectation.policy or _version(connection, acl_of(found)) != expectation.position:
+            raise Moved("The access rules changed while the write waited.")
+    elif isinstance(expectation, Exists):
+        if (_version(connection, expectation.path) is not None) != expectation.exists:
+            raise Moved("The resource came or went while the write waited.")
+    else:
+        _check_version(connection, expectation, other_version)
+
+
+def _check_version(connection: apsw.Connection, expected: Version, other_version: OtherVersion) -> None:
+    if expected.pod is not None:
+        found = other_version(expected.pod, expected.path)
+    else:
+        found = _version(connection, expected.path)
+    if found == expected.version:
+        return
+    if expected.strict:
+        raise ConditionFailed("The resource is no longer what the request's condition says.", path=expected.path)
+    raise Moved("What the decision rested on changed while the write waited.")
+
+
+def _version(connection: apsw.Connection, path: str) -> int | None:
+    row = connection.execute("SELECT version FROM resource WHERE path = ?", (path,)).fetchone()
+    return row[0] if row else None

@@ -17,12 +17,11 @@ from pathlib import Path as FilePath
 
 import apsw
 
-from pod_server.errors import Busy, Conflict, StorageFull
+from pod_server.errors import Busy, StorageFull
 from pod_server.store import readlog
 from pod_server.store.bodies import file_of
-from pod_server.store.contract import Append, Clock, Commit, Reading
-from pod_server.store.expect import check
-from pod_server.store.tree import Tree
+from pod_server.store.contract import Append, Clock, Commit, Put, Reading
+from pod_server.store.tree import Tree, check
 from pod_server.terms import PodId
 
 GROUP_REQUESTS = 32
@@ -78,6 +77,8 @@ class Writer(threading.Thread):
         self._lock = threading.Condition()
         self._queues: OrderedDict[PodId, deque[Waiting]] = OrderedDict()
         self._readings: dict[PodId, list[Reading]] = {}
+        self.notes: deque[tuple[PodId, Reading]] = deque()
+        """Reads to be logged; the loop appends without a lock, this thread looks every 200 ms."""
         self._weights: dict[PodId, int] = {}
         self._total = 0
         self._open: OrderedDict[PodId, _Open] = OrderedDict()
@@ -86,7 +87,7 @@ class Writer(threading.Thread):
     def submit(self, pod: PodId, append: Append) -> asyncio.Future[Commit]:
         """Queue an append; the future is done after its group is durable.  Raises Busy."""
         future: asyncio.Future[Commit] = asyncio.get_running_loop().create_future()
-        waiting = Waiting(append, future, append.weight)
+        waiting = Waiting(append, future, _weight(append))
         with self._lock:
             queue = self._queues.setdefault(pod, deque())
             weight = self._weights.get(pod, 0) + waiting.weight
@@ -99,14 +100,6 @@ class Writer(threading.Thread):
             self._total += waiting.weight
             self._lock.notify()
         return future
-
-    def note(self, pod: PodId, reading: Reading) -> None:
-        """Remember a read until the pod's next commit or the next flush."""
-        with self._lock:
-            waiting = self._readings.setdefault(pod, [])
-            waiting.append(reading)
-            if len(waiting) == 1:
-                self._lock.notify()
 
     def stop(self) -> None:
         """Ask the thread to drain its queues and end; join it afterwards."""
@@ -129,17 +122,22 @@ class Writer(threading.Thread):
     def _take(self) -> tuple[PodId, list[Waiting], list[Reading]] | None:
         with self._lock:
             while True:
+                self._gather()
                 for pod, queue in self._queues.items():
                     if queue:
                         self._queues.move_to_end(pod)
                         return pod, self._group(pod, queue), self._readings.pop(pod, [])
-                if self._readings and (self._stopping or not self._lock.wait(FLUSH_SECONDS)):
+                is_due = self._stopping or not self._lock.wait(FLUSH_SECONDS)
+                if is_due and self._readings:
                     pod = next(iter(self._readings))
                     return pod, [], self._readings.pop(pod)
-                if self._stopping and not self._readings:
+                if self._stopping and not self.notes:
                     return None
-                if not self._readings:
-                    self._lock.wait()
+
+    def _gather(self) -> None:
+        while self.notes:
+            pod, reading = self.notes.popleft()
+            self._readings.setdefault(pod, []).append(reading)
 
     def _group(self, pod: PodId, queue: deque[Waiting]) -> list[Waiting]:
         group: list[Waiting] = []
@@ -162,7 +160,7 @@ class Writer(threading.Thread):
         connection = opened.connection
         try:
             connection.execute("BEGIN IMMEDIATE")
-            outcomes = [self._one(pod, opened, waiting.append) for waiting in group]
+            outcomes = [self._one(opened, waiting.append) for waiting in group]
             if readings:
                 readlog.write(connection, readings, self._parts.clock())
             released = self._released(opened)
@@ -173,15 +171,16 @@ class Writer(threading.Thread):
             file_of(opened.folder, hash_).unlink(missing_ok=True)
         return outcomes
 
-    def _one(self, pod: PodId, opened: _Open, append: Append) -> Outcome:
+    def _one(self, opened: _Open, append: Append) -> Outcome:
         """One append in its own SAVEPOINT: refused alone, or part of the group."""
         connection = opened.connection
         connection.execute("SAVEPOINT one")
         try:
-            check(connection, append, self._parts.clock(), self._other_version(pod))
+            check(connection, append, self._parts.clock(), self._parts.other_version)
             tree = Tree(connection, append, lambda hash_: file_of(opened.folder, hash_).exists())
             tree.apply()
-            _write_deliveries(connection, append, tree)
+            if append.deliveries:
+                _write_deliveries(connection, append, tree)
             connection.execute("RELEASE one")
         except Exception as error:
             if not connection.in_transaction:
@@ -189,14 +188,6 @@ class Writer(threading.Thread):
             connection.execute("ROLLBACK TO one; RELEASE one")
             return _failure(error)
         return Commit(tree.position, frozenset(tree.created))
-
-    def _other_version(self, pod: PodId) -> Callable[[PodId, str], int | None]:
-        def version(other: PodId, path: str) -> int | None:
-            if other == pod:
-                raise Conflict("A pod's own version is expected without naming the pod.")
-            return self._parts.other_version(other, path)
-
-        return version
 
     def _released(self, opened: _Open) -> list[str]:
         """Forget bodies that nobody has used for 30 days; their files go after the commit."""
@@ -240,6 +231,12 @@ class Writer(threading.Thread):
             loop = group[0].future.get_loop()
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_settle, group, outcomes)
+
+
+def _weight(append: Append) -> int:
+    """Bytes that wait in memory with an append."""
+    bodies = (edit.body for edit in append.edits if isinstance(edit, Put))
+    return 512 + sum(len(body.inline) for body in bodies if body is not None and body.inline is not None)
 
 
 def _settle(group: list[Waiting], outcomes: list[Outcome]) -> None:

@@ -70,11 +70,13 @@ class Front:
 
     async def _refuse(self, scope: Scope, sending: _Sending, what: tuple[int, lines.Headers, bytes]) -> None:
         """Send a problem, unless an answer is under way: then the connection just ends."""
+        if sending.ended:
+            return
         if sending.status:
             raise ConnectionAbortedError
         status, fields, body = what
-        sending.extra = []
-        fields += lines.cross_origin(headers_of(scope).get("origin"))
+        sending.extra = ()
+        fields = [*fields, *lines.cross_origin(headers_of(scope).get("origin"))]
         fields += [(b"content-length", str(len(body)).encode()), (b"x-content-type-options", b"nosniff")]
         await sending({"type": "http.response.start", "status": status, "headers": fields})
         await sending({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
@@ -83,13 +85,14 @@ class Front:
 class _Sending:
     """What was sent so far: for the log, and to add the lines that every answer has."""
 
-    __slots__ = ("_send", "began", "extra", "request", "status")
+    __slots__ = ("_send", "began", "ended", "extra", "request", "status")
 
     def __init__(self, send: Send, request: str) -> None:
         self._send = send
         self.request = request
         self.status = 0
-        self.extra: lines.Headers = []
+        self.ended = False
+        self.extra: lines.Lines = ()
         self.began = time.perf_counter()
 
     async def __call__(self, message: Any) -> None:
@@ -97,6 +100,7 @@ class _Sending:
             self.status = message["status"]
             message["headers"] = [*message["headers"], *self.extra, (b"x-request-id", self.request.encode())]
         await self._send(message)
+        self.ended = message["type"] == "http.response.body" and not message.get("more_body", False)
 
 
 def _is_service(path: str) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
 
 from pod_server.errors import Malformed, PodError, TooLarge, UnsupportedFormat
 from pod_server.identity import Proofs
@@ -136,11 +137,8 @@ def _line(number: int, decided: Decided) -> dict[str, Any]:
 
 async def _items(request: Request) -> AsyncIterator[Item]:
     """The items of a stream, each checked before the next is read."""
-    held, number, taken = b"", 0, 0
-    async for piece in request.stream():
-        taken += len(piece)
-        if taken > STREAM_LIMIT:
-            raise TooLarge("A delivery stream may have at most 1 GB; send the rest in another.", limit=STREAM_LIMIT)
+    held, number = b"", 0
+    async for piece in _pieces(request):
         *whole, held = (held + piece).split(b"\n")
         for line in whole:
             number += 1
@@ -152,11 +150,25 @@ async def _items(request: Request) -> AsyncIterator[Item]:
         yield item_of(held, number + 1)
 
 
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    taken = 0
+    try:
+        async for piece in request.stream():
+            taken += len(piece)
+            if taken > STREAM_LIMIT:
+                raise TooLarge("A delivery stream may have at most 1 GB; send the rest in another.", limit=STREAM_LIMIT)
+            yield piece
+    except ClientDisconnect:
+        raise Malformed("The client went away before the delivery was whole.") from None
+
+
 def item_of(line: bytes, number: int) -> Item:
     """One line as an item.  Raises Malformed naming the line and the field."""
-    guard_json(line)
     try:
+        guard_json(line)
         fields = orjson.loads(line)
+    except Malformed as error:
+        raise Malformed(f"Line {number}: {error.detail}", line=number) from None
     except ValueError as error:
         raise Malformed(f"Line {number} is not JSON: {error}.", line=number) from None
     if not isinstance(fields, dict):

@@ -15,6 +15,7 @@ from pod_server.rdf.vocabulary import ACL, LDP, PIM, SOLID, SPARQL_NS
 from pod_server.terms import ROOT, Kind, Mode, Path, acl_of, auxiliary_of, in_landed, meta_of
 
 Headers = list[tuple[bytes, bytes]]
+Lines = tuple[tuple[bytes, bytes], ...]
 
 CONDITIONS = ("ClientCondition", "IssuerCondition")
 EXPIRY = "https://w3id.org/self-data/access#ExpiryCondition"
@@ -39,7 +40,6 @@ def _named(modes: Mode) -> str:
     return " ".join(word for mode, word in _WORDS if mode in modes)
 
 
-@lru_cache(maxsize=4096)
 def links(root: str, path: Path, kind: Kind) -> bytes:
     """The Link line: types, auxiliary resources, storage description, and on the root the pod's services.
 
@@ -62,8 +62,7 @@ def links(root: str, path: Path, kind: Kind) -> bytes:
     return ", ".join(lines).encode()
 
 
-@lru_cache(maxsize=16)
-def allow(kind: Kind, path_is_root: bool, landed: bool) -> tuple[tuple[bytes, bytes], ...]:
+def allow(kind: Kind, path_is_root: bool, landed: bool) -> Lines:
     """Allow and the Accept-* lines (Solid Protocol, section 5.2)."""
     methods = ["GET", "HEAD", "OPTIONS"]
     lines: list[tuple[bytes, bytes]] = []
@@ -81,13 +80,15 @@ def allow(kind: Kind, path_is_root: bool, landed: bool) -> tuple[tuple[bytes, by
     return ((b"allow", ", ".join(methods).encode()), *lines)
 
 
-def described(root: str, path: Path, kind: Kind) -> Headers:
+@lru_cache(maxsize=4096)
+def described(root: str, path: Path, kind: Kind) -> Lines:
     """All lines that tell what a resource is and takes."""
     is_root = path in (ROOT, acl_of(ROOT))
-    return [(b"link", links(root, path, kind)), *allow(kind, is_root, in_landed(path))]
+    return ((b"link", links(root, path, kind)), *allow(kind, is_root, in_landed(path)))
 
 
-def content(media_type: str) -> Headers:
+@lru_cache(maxsize=1024)
+def content(media_type: str) -> Lines:
     """Content-Type, and the lines that keep content from acting as the host (DESIGN law 7)."""
     lines = [
         (b"content-type", media_type.encode("latin-1")),
@@ -96,18 +97,19 @@ def content(media_type: str) -> Headers:
     ]
     if any(active in media_type.lower() for active in _ACTIVE):
         lines.append((b"content-disposition", b"attachment"))
-    return lines
+    return tuple(lines)
 
 
-def cross_origin(origin: str | None) -> Headers:
+@lru_cache(maxsize=1024)
+def cross_origin(origin: str | None) -> Lines:
     """CORS for pod data: any origin, by name, never with cookies (Solid Protocol, section 8)."""
     if origin is None:
-        return [(b"vary", b"Accept, Authorization, Origin")]
-    return [
+        return ((b"vary", b"Accept, Authorization, Origin"),)
+    return (
         (b"access-control-allow-origin", origin.encode("latin-1", "replace")),
         (b"access-control-expose-headers", EXPOSED),
         (b"vary", b"Accept, Authorization, Origin"),
-    ]
+    )
 
 
 def preflight(origin: str, requested: str | None) -> Headers:
@@ -121,8 +123,9 @@ def preflight(origin: str, requested: str | None) -> Headers:
     ]
 
 
-def http_date(instant: float) -> bytes:
-    """An instant (seconds since 1970) as HTTP writes it."""
+@lru_cache(maxsize=4096)
+def http_date(instant: int) -> bytes:
+    """An instant (whole seconds since 1970) as HTTP writes it."""
     return formatdate(instant, usegmt=True).encode()
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path as FilePath
 from typing import Any
 
 from pod_server.errors import Malformed, NotAllowed, TooLarge, UnsupportedFormat
 from pod_server.identity.proof import Proofs
 from pod_server.patch import read_n3_patch, read_sparql_update
-from pod_server.pod import Conditions, Pods, Representation, Target, Upload, Written
+from pod_server.pod import NO_CONDITIONS, Conditions, Pods, Target, Upload, Written
 from pod_server.rdf import syntax_of
 from pod_server.rdf.guards import MAX_RDF_BYTES
 from pod_server.store.bodies import INLINE_LIMIT
@@ -30,6 +31,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 CHUNK = 256 * 1024
 PATCH_TYPES = {"text/n3": read_n3_patch, "application/sparql-update": read_sparql_update}
+_CONDITIONAL = {"if-match", "if-none-match"}
 _CONTAINER_LINK = "http://www.w3.org/ns/ldp#BasicContainer"
 _ANY_CONTAINER_LINK = "http://www.w3.org/ns/ldp#Container"
 
@@ -43,10 +45,8 @@ class Request:
     headers: dict[str, str]
     target: Target
     caller: Caller
-
-    def header(self, name: str) -> str | None:
-        """A header's value, None when it is absent; repeated ones are joined by commas."""
-        return self.headers.get(name)
+    root: str
+    origin: str | None
 
 
 class Resources:
@@ -84,7 +84,9 @@ class Resources:
             headers.get("authorization"),
             headers.get("dpop"),
         )
-        await method(Request(scope, receive, headers, self._pods.locate(name, path), caller), send)
+        target = self._pods.locate(name, path)
+        request = Request(scope, receive, headers, target, caller, self._base + name, headers.get("origin"))
+        await method(request, send)
 
     async def _to_root(self, name: str, headers: dict[str, str], send: Send) -> None:
         """``/alice`` is not a resource; its pod's root is at ``/alice/``."""
@@ -92,31 +94,32 @@ class Resources:
         await answer(send, 308, [(b"location", f"{self._base}{name}/".encode())], b"", headers.get("origin"))
 
     async def _get(self, request: Request, send: Send) -> None:
-        found = self._pods.read(request.caller, request.target, request.header("accept"))
+        found = self._pods.read(request.caller, request.target, request.headers.get("accept"))
         fields = [
             *lines.content(found.media_type),
             (b"etag", found.etag.encode()),
-            (b"last-modified", lines.http_date(found.modified)),
+            (b"last-modified", lines.http_date(int(found.modified))),
             (b"wac-allow", lines.wac_allow(found.modes, found.public)),
             (b"cache-control", b"private, no-cache"),
-            *lines.described(self._root(request.target), found.path, found.kind),
+            *lines.described(request.root, found.path, found.kind),
         ]
-        if _unchanged(request, found):
-            return await answer(send, 304, fields[3:], b"", request.header("origin"))
+        tags = _tags(request.headers.get("if-none-match")) if "if-none-match" in request.headers else None
+        if tags is not None and (found.etag in tags or "*" in tags):
+            return await answer(send, 304, fields[3:], b"", request.origin)
         if found.stored_as is not None:
             found = await self._pods.converted(request.target, found)
         if request.scope["method"] == "HEAD":
             fields.append((b"content-length", str(found.size).encode()))
-            return await answer(send, 200, fields, None, request.header("origin"))
+            return await answer(send, 200, fields, None, request.origin)
         if isinstance(found.body, bytes):
-            return await answer(send, 200, fields, found.body, request.header("origin"))
-        return await stream(send, fields, found.body, found.size, request.header("origin"))
+            return await answer(send, 200, fields, found.body, request.origin)
+        return await stream(send, fields, found.body, found.size, request.origin)
 
     async def _options(self, request: Request, send: Send) -> None:
-        fields = lines.described(self._root(request.target), request.target.path, kind_of(request.target.path))
-        origin = request.header("origin")
-        if origin is not None and request.header("access-control-request-method") is not None:
-            fields += lines.preflight(origin, request.header("access-control-request-headers"))
+        fields = list(lines.described(request.root, request.target.path, kind_of(request.target.path)))
+        origin = request.origin
+        if origin is not None and request.headers.get("access-control-request-method") is not None:
+            fields += lines.preflight(origin, request.headers.get("access-control-request-headers"))
             origin = None
         await answer(send, 204, fields, b"", origin)
 
@@ -124,7 +127,8 @@ class Resources:
         target = request.target
         self._pods.check_write(request.caller, target, Mode.WRITE)
         upload = await self._upload(request, target)
-        written = await self._pods.put(request.caller, target, upload, conditions_of(request))
+        conditions = conditions_of(request) if request.headers.keys() & _CONDITIONAL else NO_CONDITIONS
+        written = await self._pods.put(request.caller, target, upload, conditions)
         await self._answer_written(request, written, send)
 
     async def _post(self, request: Request, send: Send) -> None:
@@ -132,16 +136,16 @@ class Resources:
         if not is_container(container.path):
             raise NotAllowed("Only a container takes POST.", allow=["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"])
         self._pods.check_write(request.caller, container, Mode.APPEND)
-        link = request.header("link") or ""
+        link = request.headers.get("link") or ""
         wants_container = _CONTAINER_LINK in link or _ANY_CONTAINER_LINK + ">" in link
         other = secrets.token_urlsafe(12) + ("/" if wants_container else "")
-        name = member_name(request.header("slug"), wants_container, other)
+        name = member_name(request.headers.get("slug"), wants_container, other)
         upload = await self._upload(request, Target(container.pod, Path(container.path + name)))
         written = await self._pods.post(request.caller, container, (name, other), upload)
         await self._answer_written(request, written, send)
 
     async def _patch(self, request: Request, send: Send) -> None:
-        media_type = (request.header("content-type") or "").split(";")[0].strip().lower()
+        media_type = (request.headers.get("content-type") or "").split(";")[0].strip().lower()
         if not media_type:
             raise Malformed("A PATCH needs a Content-Type.")
         if media_type not in PATCH_TYPES:
@@ -154,26 +158,26 @@ class Resources:
 
     async def _delete(self, request: Request, send: Send) -> None:
         await self._pods.delete(request.caller, request.target, conditions_of(request))
-        await answer(send, 204, [], b"", request.header("origin"))
+        await answer(send, 204, [], b"", request.origin)
 
     async def _answer_written(self, request: Request, written: Written, send: Send) -> None:
-        root = self._root(request.target)
-        fields = lines.described(root, written.path, kind_of(written.path))
+        root = request.root
+        fields = list(lines.described(root, written.path, kind_of(written.path)))
         if written.etag:
             fields.append((b"etag", written.etag.encode()))
         if written.created:
             fields.append((b"location", f"{root}{written.path}".encode()))
-        await answer(send, 201 if written.created else 204, fields, b"", request.header("origin"))
+        await answer(send, 201 if written.created else 204, fields, b"", request.origin)
 
     async def _upload(self, request: Request, target: Target) -> Upload:
         """The body of a write: in memory when small or RDF, else streamed to the store's sink."""
-        media_type = request.header("content-type")
-        length = request.header("content-length")
+        media_type = request.headers.get("content-type")
+        length = request.headers.get("content-length")
         if media_type is None:
-            if length not in (None, "0") or request.header("transfer-encoding"):
+            if length not in (None, "0") or request.headers.get("transfer-encoding"):
                 raise Malformed("A write with a body needs a Content-Type.")
             media_type = "text/turtle" if is_container(target.path) else "application/octet-stream"
-        if request.header("content-encoding") not in (None, "identity"):
+        if request.headers.get("content-encoding") not in (None, "identity"):
             raise UnsupportedFormat("Bodies are taken without a Content-Encoding.", supported=["identity"])
         is_rdf = syntax_of(media_type) is not None
         limit = MAX_RDF_BYTES if is_rdf else self._body_limit
@@ -202,10 +206,8 @@ class Resources:
             if sink is not None:
                 sink.abandon()
 
-    def _root(self, target: Target) -> str:
-        return self._base + target.pod.name
 
-
+@lru_cache(maxsize=8192)
 def kind_of(path: Path) -> Kind:
     """What a path can be, told from the path alone, so that it tells nothing of what is there."""
     auxiliary = auxiliary_of(path)
@@ -225,16 +227,11 @@ def headers_of(scope: Scope) -> dict[str, str]:
 
 def conditions_of(request: Request) -> Conditions:
     """If-Match and If-None-Match; a weak ETag never matches a strong one (RFC 9110, section 8.8.3.2)."""
-    return Conditions(_tags(request.header("if-match")), _tags(request.header("if-none-match")))
+    return Conditions(_tags(request.headers.get("if-match")), _tags(request.headers.get("if-none-match")))
 
 
 def _tags(value: str | None) -> frozenset[str] | None:
     return None if value is None else frozenset(tag.strip() for tag in value.split(","))
-
-
-def _unchanged(request: Request, found: Representation) -> bool:
-    tags = _tags(request.header("if-none-match"))
-    return tags is not None and (found.etag in tags or "*" in tags)
 
 
 async def pieces(receive: Receive, limit: int) -> Any:

@@ -16,10 +16,9 @@ from starlette.exceptions import HTTPException
 
 from pod_server import __version__
 from pod_server.errors import Missing, NotAllowed, PodError
-from pod_server.landing.catalogue import DATA_SETS, as_statements
 from pod_server.landing.receipts import Receipts
 from pod_server.rdf import CONTEXT_BASE, WRITABLE, Syntax, bundled, choose, parse, serialise, shipped, syntax_of
-from pod_server.web.problems import problem
+from pod_server.web.problems import internal, problem
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -49,7 +48,13 @@ def services(routers: Sequence[APIRouter], lifespan: Lifespan, base: str) -> Fas
             return await refused(request, NotAllowed("This route does not take that method.", allow=allowed))
         return await refused(request, Missing("The host has no such route."))
 
+    async def failed(request: Request, _: Exception) -> Response:
+        """The answer to what nobody foresaw; the front, which sees the exception next, logs it."""
+        status, headers, body = internal(request.scope.get("pod_server.request", ""), base)
+        return Response(body, status, {name.decode(): value.decode("latin-1") for name, value in headers})
+
     application.add_exception_handler(PodError, refused)
+    application.add_exception_handler(Exception, failed)
     application.add_exception_handler(HTTPException, unrouted)
     return application
 
@@ -86,13 +91,6 @@ def routes(receipts: Receipts, ready: Callable[[], bool], base: str) -> APIRoute
 
 
 def _add_vocabulary_routes(router: APIRouter, base: str) -> None:
-    @router.get("/.host/catalogue")
-    async def catalogue(request: Request) -> Response:
-        accept = request.headers.get("accept")
-        if choose(accept, ("application/json", *WRITABLE)) == "application/json" and accept and "json" in accept:
-            return _json({"data_sets": [row.as_json() for row in DATA_SETS.values()]})
-        return _rdf(request, as_statements(f"{base}.host/catalogue"))
-
     @router.get("/.host/vocab/{name}")
     async def vocabulary(name: str, request: Request) -> Response:
         if name.removesuffix(".jsonld") in (iri.removeprefix(CONTEXT_BASE) for iri in bundled()) and "." in name:

@@ -1,0 +1,345 @@
+"""What partners landed, against everybody: the citizen's own apps, strangers, granted apps, the console.
+
+Also deliveries as partners see them: verdicts, idempotence, links.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import shared
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from inprocess import Inside, inside
+from solid import Agent
+
+from pod_server.consent.grants import Wish
+from pod_server.errors import Invalid, Unauthenticated
+from pod_server.identity import console_client
+from pod_server.landing import sandbox
+from pod_server.pod import Target
+from pod_server.query.guard import inspect
+from pod_server.terms import PUBLIC, Caller, Path
+
+BE_GREEN = "https://begreen.example/app#it"
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
+    """A host with one citizen, four partners and a month of landed data."""
+    with inside(tmp_path_factory.mktemp("city")) as found:
+        found.add_pod("ana")
+        found.add_pod("bob")
+        citizen = sandbox.citizens(1, 7)[0]
+        found.partners = {name: found.partner(name) for name in ("insurer", "supplier", "grid", "telecom")}
+        found.links = {name: found.link(name, "ana") for name in found.partners}
+        for name, partner in found.partners.items():
+            items = [
+                each.item(found.links[name])
+                for each in sandbox.deliveries(citizen, ["2024-03"])
+                if each.partner == name
+            ]
+            lines = deliver(found, partner, *(as_line(item) for item in items))
+            assert {line["outcome"] for line in lines[:-1]} == {"landed"}, lines[:3]
+        yield found
+
+
+def as_line(item: Any) -> dict[str, Any]:
+    """An item as a line of a delivery."""
+    return {
+        "link": item.link,
+        "data_set": item.data_set,
+        "period": item.period,
+        "version": item.version,
+        "media_type": item.media_type,
+        "text": item.payload.decode(),
+    }
+
+
+def deliver(city: Inside, partner: Agent, *items: dict[str, Any]) -> list[dict[str, Any]]:
+    """Deliver items; the verdict lines, the receipt last."""
+    url = f"{city.base}.host/deliveries"
+    content = "".join(json.dumps(item) + "\n" for item in items).encode()
+    answer = partner.ask("POST", url, content=content, headers={"Content-Type": "application/x-ndjson"})
+    assert answer.status_code == 200, answer.text
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def landed(city: Inside, name: str = "ana") -> list[Path]:
+    """Every landed document of a pod, as the store has it."""
+    found, waiting = [], [Path("/landed/")]
+    with city.host.store.snapshot(city.row(name).id) as snapshot:
+        while waiting:
+            for child in snapshot.children(waiting.pop()):
+                (waiting if child.path.endswith("/") else found).append(child.path)
+    return found
+
+
+def test_landed_data_is_closed_to_the_citizens_own_apps(city: Inside) -> None:
+    """Owner x 3 apps x GET, SPARQL, .acl GET and PUT, DELETE, recursive DELETE: all refused; the console may read."""
+    root = f"{city.base}ana"
+    paths = city.call(landed, city)
+    assert len(paths) > 60
+    owner = city.row("ana").owner
+    apps = [city.owner("ana"), city.app(owner, "notes app"), city.app(owner, "photo app", "https://photos.example/id")]
+    samples = [path for number, path in enumerate(sorted(paths)) if number % 10 == 0] + ["/landed/", "/landed/grid/"]
+    deep = {"Depth": "infinity"}
+    for app in apps:
+        assert app.get(f"{root}/profile/card").status_code == 200
+        for path in samples:
+            assert app.get(root + path).status_code == 403, path
+            assert app.get(f"{root}{path}.acl").status_code == 403
+            assert (
+                app.put(f"{root}{path}.acl", "<#me> a <http://www.w3.org/ns/auth/acl#Authorization> .").status_code
+                == 403
+            )
+            assert app.get(f"{root}{path}.meta").status_code == 403
+            assert app.put(root + path, "<> a <#Mine> .").status_code in (403, 405)
+            assert app.ask("DELETE", root + path).status_code in (403, 405)
+            assert app.ask("DELETE", root + path, headers=deep).status_code in (403, 405)
+        assert (
+            app.ask("POST", f"{root}/landed/", content=b"", headers={"Content-Type": "text/turtle"}).status_code == 403
+        )
+        assert app.put(f"{root}/landed/mine/x", "<> a <#Mine> .").status_code == 403
+        assert app.ask("DELETE", f"{root}/", headers=deep).status_code == 405
+        found = app.rows(f"{root}/", 'SELECT ?s WHERE { ?s ?p ?o FILTER(CONTAINS(STR(?s), "/landed/")) }')
+        assert found == []
+        assert "landed" not in app.get(f"{root}/").text
+    assert city.call(landed, city) == paths
+    console = city.citizen("ana")
+    for path in paths:
+        found = city.call(city.host.pods.read, console, Target(city.row("ana"), path))
+        assert found.size > 0
+    assert city.run(_query_as(city, console)) > 1000
+
+
+async def _query_as(city: Inside, caller: Caller) -> int:
+    query = inspect(
+        b"SELECT (COUNT(*) AS ?n) FROM <http://www.w3.org/ns/solid/sparql#union-default-graph> { ?s ?p ?o }"
+    )
+    answer = await city.host.endpoint.ask(caller, city.row("ana"), query, query.dataset, "text/csv")
+    return int(answer.body.split()[1])
+
+
+def test_faked_consoles_are_refused(city: Inside) -> None:
+    """The console's id opens nothing from another issuer, for another agent, or without an agent."""
+    row = city.row("ana")
+    target = Target(row, Path("/landed/"))
+    console = console_client(city.base)
+    for fake in (
+        Caller(row.owner, console, "https://idp.evil.example/"),
+        Caller(row.owner, console, None),
+        Caller(city.row("bob").owner, console, city.base),
+        Caller(row.owner, "https://app.example/id", city.base),
+        Caller(None, console, city.base),
+        PUBLIC,
+    ):
+        with pytest.raises(Exception, match=r"No rule|proof") as refused:
+            city.call(city.host.pods.read, fake, target)
+        assert isinstance(refused.value, Unauthenticated) == (fake == PUBLIC)
+    city.call(city.host.pods.read, city.citizen("ana"), target)
+
+
+def test_a_grant_opens_one_precision_and_nothing_else(city: Inside) -> None:
+    """Be Green reads the monthly totals, not the curve, the days, the bills or others' names; a revocation ends it."""
+    root, app = f"{city.base}ana", city.app(BE_GREEN)
+    month = f"{root}/landed/grid/load-curve/month/2024.ttl"
+    totals = (
+        "SELECT ?month ?kwh WHERE { ?m <https://w3id.org/self-data/energy#month> ?month ;"
+        " <http://www.w3.org/ns/sosa/hasSimpleResult> ?kwh }"
+    )
+    assert app.get(month).status_code == 403
+    assert app.rows(f"{root}/", totals) == []
+    grant = city.grant("ana", Wish(BE_GREEN, "grid", "load-curve", "month"))
+    assert app.get(month).status_code == 200
+    rows = app.rows(f"{root}/", totals)
+    assert [row["month"] for row in rows] == ["2024-03"]
+    assert float(rows[0]["kwh"]) > 0
+    for path in city.call(landed, city):
+        if "/load-curve/month/" not in path:
+            assert app.get(root + path).status_code == 403, path
+    seen = {row["g"] for row in app.rows(f"{root}/", "SELECT DISTINCT ?g WHERE { GRAPH ?g { ?s ?p ?o } }")}
+    assert {iri for iri in seen if "/landed/" in iri} == set() or all(
+        "/month/" in iri for iri in seen if "/landed/" in iri
+    )
+    assert city.app("https://other.example/#it").get(month).status_code == 403
+    assert app.put(month, "<> a <#X> .").status_code == 405
+    assert app.ask("DELETE", month).status_code == 405
+    assert app.get(f"{month}.acl").status_code == 403
+    city.revoke("ana", grant)
+    assert app.get(month).status_code == 403
+    assert app.rows(f"{root}/", totals) == []
+    assert city.call(city.host.pods.read, city.citizen("ana"), Target(city.row("ana"), Path(month.removeprefix(root))))
+
+
+def test_a_grant_to_the_citizen_using_an_app(city: Inside) -> None:
+    """Granted to the citizen through one client id: that app reads for her, her other apps and others' do not."""
+    root, owner = f"{city.base}ana", city.row("ana").owner
+    url = "https://diary.example/id"
+    diary, other = city.app(owner, "diary", url), city.app(owner, "other")
+    month = f"{root}/landed/grid/load-curve/month/2024.ttl"
+    grant = city.grant("ana", Wish(owner, "grid", "load-curve", "month", client=url))
+    assert diary.get(month).status_code == 200
+    assert other.get(month).status_code == 403
+    city.revoke("ana", grant)
+    assert diary.get(month).status_code == 403
+
+
+BAD_WISHES = {
+    "an app id that is no URL": Wish("some-opaque-id", "grid", "load-curve", "month"),
+    "a precision that is not": Wish(BE_GREEN, "grid", "load-curve", "second"),
+    "a partner outside its container": Wish(BE_GREEN, "../..", "load-curve", "month"),
+    "a client that is no URL": Wish(BE_GREEN, "grid", "load-curve", "month", client="opaque"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_WISHES)
+def test_what_cannot_be_granted(city: Inside, case: str) -> None:
+    """Only URLs are granted, and only what the catalogue knows."""
+    with pytest.raises(Invalid):
+        city.grant("ana", BAD_WISHES[case])
+
+
+def test_the_same_delivery_twice_changes_nothing(city: Inside) -> None:
+    """Delivered again, every item is unchanged and the log has no new row; a new version rectifies."""
+    citizen = sandbox.citizens(1, 7)[0]
+    items = [
+        as_line(each.item(city.links["grid"]))
+        for each in sandbox.deliveries(citizen, ["2024-03"])
+        if each.partner == "grid"
+    ]
+    grid = city.partners["grid"]
+    before = city.call(_position, city)
+    lines = deliver(city, grid, *items)
+    assert {line["outcome"] for line in lines[:-1]} == {"unchanged"}
+    assert city.call(_position, city) == before
+    again = deliver(city, grid, {**items[0], "version": "corrected"}, items[1])
+    assert [line["outcome"] for line in again[:-1]] == ["rectified", "unchanged"]
+    reused = deliver(city, grid, {**items[0], "text": items[1]["text"]})
+    assert reused[0]["outcome"] == "quarantined"
+
+
+def _position(city: Inside) -> int:
+    with city.host.store.snapshot(city.row("ana").id) as snapshot:
+        return snapshot.position
+
+
+def test_planted_faults_are_quarantined(city: Inside) -> None:
+    """Each planted fault is refused alone, with a sentence in both languages, and nothing of it is stored."""
+    before = city.call(landed, city)
+    for planted in sandbox.planted_faults():
+        partner = planted.delivered.partner
+        item = as_line(planted.delivered.item(city.links[partner]))
+        [line, _] = deliver(city, city.partners[partner], item)
+        assert line["outcome"] == "quarantined", planted.code
+        assert planted.code in {fault["code"] for fault in line["faults"]}
+        assert line["english"] and line["french"] and line["english"] != line["french"]
+    assert city.call(landed, city) == before
+
+
+def test_links_decide(city: Inside) -> None:
+    """Another's link, an unknown one, an ended one and a period outside are told apart only where the partner may know."""
+    citizen = sandbox.citizens(1, 7)[0]
+    sample = next(each for each in sandbox.deliveries(citizen, ["2024-04"]) if each.data_set == "load-curve")
+    grid, telecom = city.partners["grid"], city.partners["telecom"]
+    short = city.link("grid", "bob", starts=1711000000.0, ends=2000000000.0)
+    late = city.link("grid", "bob", starts=1720000000.0)
+    gone = city.link("grid", "bob")
+    city.call(city.host.operator.end_link, gone)
+    outcomes = {
+        "unknown-link": deliver(city, grid, as_line(sample.item("nobody"))),
+        "unknown-link ": deliver(city, telecom, as_line(sample.item(short))),
+        "revoked": deliver(city, grid, as_line(sample.item(gone))),
+        "outside-link": deliver(city, grid, as_line(sample.item(late))),
+        "landed": deliver(city, grid, as_line(sample.item(short))),
+    }
+    for outcome, lines in outcomes.items():
+        assert lines[0]["outcome"] == outcome.strip()
+    first, second = outcomes["unknown-link"][0], outcomes["unknown-link "][0]
+    assert {**first, "link": ""} == {**second, "link": ""}
+
+
+def test_only_partners_deliver_and_partners_do_nothing_else(city: Inside) -> None:
+    """An app is no partner; a partner reads nothing, not even what it delivered."""
+    url = f"{city.base}.host/deliveries"
+    ndjson = {"Content-Type": "application/x-ndjson"}
+    assert city.public.ask("POST", url, content=b"", headers=ndjson).status_code == 401
+    assert city.owner("ana").ask("POST", url, content=b"", headers=ndjson).status_code == 403
+    grid = city.partners["grid"]
+    for path in city.call(landed, city)[:5]:
+        assert grid.get(f"{city.base}ana{path}").status_code == 403
+    assert grid.put(f"{city.base}ana/landed/grid/x", "<> a <#X> .").status_code == 403
+    assert grid.rows(f"{city.base}ana/", "SELECT * { ?s ?p ?o }") == []
+
+
+BAD_LINES = {
+    "not json": b"{",
+    "not an object": b"[1]",
+    "a field that is missing": b'{"link": "x"}',
+    "no payload": b'{"link": "x", "data_set": "bill", "period": "p", "version": "1"}',
+    "base64 that is none": b'{"link": "x", "data_set": "bill", "period": "p", "version": "1", "base64": "*"}',
+    "nested too deep": b'{"a":' * 5000,
+}
+
+
+@pytest.mark.parametrize("case", BAD_LINES)
+def test_bad_lines_end_the_stream_with_a_problem(city: Inside, case: str) -> None:
+    """A line that is no item ends the stream, says which line; what came before is landed and told."""
+    citizen = sandbox.citizens(1, 7)[0]
+    good = next(each for each in sandbox.deliveries(citizen, ["2024-05"]) if each.data_set == "bill")
+    supplier = city.partners["supplier"]
+    line = json.dumps({**as_line(good.item(city.links["supplier"])), "version": case})
+    answer = supplier.ask(
+        "POST",
+        f"{city.base}.host/deliveries",
+        content=line.encode() + b"\n" + BAD_LINES[case] + b"\n",
+        headers={"Content-Type": "application/x-ndjson"},
+    )
+    lines = [json.loads(each) for each in answer.text.splitlines()]
+    assert lines[0]["outcome"] in ("landed", "rectified")
+    assert lines[1]["problem"]["kind"] == "malformed"
+    assert lines[1]["problem"].get("line", 2) == 2
+    assert lines[-1]["receipt"]["items"] == 1
+
+
+def test_receipts_verify(city: Inside) -> None:
+    """A receipt verifies with the published key alone, and no longer when a letter of it changed."""
+    import base64
+
+    grid = city.partners["grid"]
+    [*_, signed] = deliver(city, grid)
+    known = city.http.get(f"{city.base}.well-known/pod-server").json()["receipt_key"]
+    assert signed["key"] == known
+
+    def unpadded(text: str) -> bytes:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+    key = Ed25519PublicKey.from_public_bytes(unpadded(known["x"]))
+    statement = json.dumps(signed["receipt"], sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    key.verify(unpadded(signed["signature"]), statement)
+    with pytest.raises(Exception):  # noqa: B017, PT011 - cryptography's own kind
+        key.verify(unpadded(signed["signature"]), statement.replace(b"grid", b"gird"))
+
+
+PILOT = {
+    "contrat_electricite": ("supplier", "energy-contract", "contract", "landed"),
+    "enedis_loadcurve": ("grid", "load-curve", "2017-08-17", "landed"),
+    "consommation_linky_demiheure": ("supplier", "load-curve", "2017-03-01", "landed"),
+    "facture_electricite": ("supplier", "bill", "bill", "quarantined"),
+    "geoloc": ("telecom", "geolocation", "2016-09", "quarantined"),
+    "sinistre_vehicule": ("insurer", "insurance-claim", "F1", "quarantined"),
+    "sinistre_habitation": ("insurer", "insurance-claim", "F2", "quarantined"),
+}
+
+
+@pytest.mark.parametrize("name", PILOT)
+def test_the_pilots_own_files(city: Inside, name: str) -> None:
+    """The pilot's real files of the five sets land, or are refused whole for the defects they are known to have."""
+    partner, data_set, period, outcome = PILOT[name]
+    body = (shared("pilot", "samples") / f"{name}.json").read_text()
+    item = {"link": city.links[partner], "data_set": data_set, "period": period, "version": "pilot", "text": body}
+    [line, _] = deliver(city, city.partners[partner], item)
+    assert line["outcome"] == outcome, line
+    assert bool(line.get("faults")) == (outcome == "quarantined")
