@@ -72,7 +72,8 @@ class Arrival:
     """What one partner delivered of one data set.
 
     last: of the newest verdict, seconds since 1970.  taken: items that
-    landed, corrections among them.  held: the refused ones, newest first.
+    landed, corrections among them.  refused: items refused.  held: the newest
+    of the refused, newest first.
     """
 
     partner: str
@@ -80,6 +81,7 @@ class Arrival:
     last: float
     taken: int
     corrected: int
+    refused: int
     held: tuple[Held, ...]
     kept: tuple[Kept, ...] = ()
 
@@ -154,11 +156,11 @@ DEEDS: Final = {
     Deed.DELIVERY: ("{partner} delivered (changes: {count}).", "{partner} a livré (modifications : {count})."),
     Deed.GRANT: ("You let an app read {path}.", "Vous avez laissé une application lire {path}."),
     Deed.REVOKE: ("You took back an app's access to {path}.", "Vous avez retiré à une application l'accès à {path}."),
-    Deed.WRITE: ("{who} wrote {path}.", "{who} a écrit {path}."),
-    Deed.DELETE: ("{who} deleted {path}.", "{who} a supprimé {path}."),
+    Deed.WRITE: ("{who} wrote {path}.", "{who} écrit {path}."),
+    Deed.DELETE: ("{who} deleted {path}.", "{who} supprimé {path}."),
 }
-_OWNER = ("You", "Vous")
-_NOBODY = ("Somebody without a name", "Quelqu'un sans nom")
+_OWNER = ("You", "Vous avez")
+_NOBODY = ("Somebody without a name", "Quelqu'un sans nom a")
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +270,7 @@ def _arrival(partner: str, data_set: str, rows: Sequence[DeliveryRow]) -> Arriva
         max(row.at for row in rows),
         taken=sum(row.outcome in _TAKEN for row in rows),
         corrected=sum(row.outcome == "rectified" for row in rows),
+        refused=len(refused),
         held=tuple(_held(row, landed.get((row.link, row.period))) for row in reversed(refused[-HELD:])),
     )
 
@@ -378,7 +381,7 @@ def _event(rows: Sequence[ChangeRow], owner: str, partners: Mapping[str, str]) -
     deed = _deed(last)
     subject = last.path.removesuffix(".acl") if deed in (Deed.GRANT, Deed.REVOKE) else last.path
     partner = last.cause.partition(":")[2]
-    authors = _OWNER if last.agent == owner else (last.agent, last.agent) if last.agent else _NOBODY
+    authors = _OWNER if last.agent == owner else (last.agent, f"{last.agent} a") if last.agent else _NOBODY
     said = [
         sentence.format(who=who, path=subject, partner=partners.get(partner, partner), count=len(rows))
         for sentence, who in zip(DEEDS[deed], authors, strict=True)

@@ -35,7 +35,9 @@ from pod_server.store.sqlite import SqliteStore, take_lock
 from pod_server.web.admin import Operator
 from pod_server.workers import Workers
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="A host for personal data pods.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="A host for personal data pods."
+)
 pod_app = typer.Typer(no_args_is_help=True, help="Make and list pods.")
 partner_app = typer.Typer(no_args_is_help=True, help="Register data holders and tie their customers to pods.")
 app.add_typer(pod_app, name="pod")

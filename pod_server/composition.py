@@ -35,7 +35,12 @@ from pod_server.web.paths import split_target
 from pod_server.web.resources import Resources
 from pod_server.workers import Workers
 
-PRELOAD = ("pod_server.rdf.jobs", "pod_server.landing.work", "pod_server.landing.transform:preload")
+PRELOAD = (
+    "pod_server.rdf.jobs",
+    "pod_server.query.guard",
+    "pod_server.landing.work",
+    "pod_server.landing.transform:preload",
+)
 """What a parsing worker loads before it gives up files."""
 
 
@@ -76,7 +81,7 @@ def compose(config: Config, clock: Clock = time.time) -> Host:
     consent = Consent(pods, base, lambda: secrets.token_hex(8))
     operator = admin.Operator(database, Provision(store, database, clock, base), clock, base)
     landing = Deliveries(pods, database, workers, clock)
-    endpoint = sparql.Endpoint(pods, views, config.query_seconds, config.view_memory)
+    endpoint = sparql.Endpoint(pods, views, workers, config.query_seconds, config.view_memory)
     life = _Life(workers, views, store, database)
     routers = (
         services.routes(receipts, life.is_ready, base),

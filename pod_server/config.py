@@ -38,7 +38,6 @@ class Config:
     bind: str = "127.0.0.1"
     port: int = 8000
     url: str = ""
-    name: str = "pod-server"
     allow_loopback: bool = False
     trust_proxy: str = "127.0.0.1,::1"
     workers: int = 2

@@ -60,9 +60,8 @@ def kill_round(folder: Path, port: int, seed: int, seconds: float) -> Toll:
     """Write, kill, restart, count."""
     account, random_ = Account(), random.Random(seed)
     with running(folder, port=port) as host:
-        threads = [
-            threading.Thread(target=_write, args=(host, account, number, seed), daemon=True) for number in range(WRITERS)
-        ]
+        sent = [(host, account, number, seed) for number in range(WRITERS)]
+        threads = [threading.Thread(target=_write, args=each, daemon=True) for each in sent]
         for thread in threads:
             thread.start()
         time.sleep(seconds * random_.uniform(0.7, 1.3))

@@ -56,7 +56,7 @@ class Key:
         """A fresh proof for one request."""
         claims: dict[str, Any] = {
             "htm": method,
-            "htu": url.split("?")[0],
+            "htu": url.split("?", maxsplit=1)[0],
             "iat": int(time.time()),
             "jti": secrets.token_urlsafe(12),
         }
@@ -90,7 +90,8 @@ class Agent:
 
     def _sign_in(self) -> None:
         url = f"{self.idp}.host/oidc/token"
-        basic = base64.b64encode(f"{quote(self.client_id or '', safe='')}:{quote(self.client_secret or '', safe='')}".encode()).decode()
+        pair = ":".join(quote(part or "", safe="") for part in (self.client_id, self.client_secret))
+        basic = base64.b64encode(pair.encode()).decode()
         answer = self.http.post(
             url,
             data={"grant_type": "client_credentials", "scope": "webid"},
@@ -213,8 +214,10 @@ def running(folder: Path, users: str = "alice,bob", port: int | None = None, **e
     file.unlink(missing_ok=True)
     with (folder / "host.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pod_server", "dev", "--port", str(port), "--data", str(folder / "data")]
-            + ["--users", users, "--env", str(file)],
+            [
+                *(sys.executable, "-m", "pod_server", "dev", "--port", str(port)),
+                *("--data", str(folder / "data"), "--users", users, "--env", str(file)),
+            ],
             env={**os.environ, **env},
             stdout=log,
             stderr=log,

@@ -96,7 +96,7 @@ def test_large_bodies_are_synced_before_they_are_named(
 
     def fsync(descriptor: int) -> None:
         real(descriptor)
-        events.append("sync " + FilePath(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        events.append("sync " + FilePath(f"/proc/self/fd/{descriptor}").readlink().name)
 
     async def work() -> str:
         store = SqliteStore(tmp_path, time.time, vfs=disk.name)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import SHARED, shared
 from pyoxigraph import NamedNode, RdfFormat, Store
-from solid import Agent, TestHost
+from solid import TestHost
 
 MF = "http://www.w3.org/2001/sw/DataAccess/tests/test-manifest#"
 RDFT = "http://www.w3.org/ns/rdftest#"

@@ -1,4 +1,4 @@
-"""A revocation holds from the moment its write is acknowledged: by policy, by group, by expiry, between decide and write."""
+"""A revocation holds from its acknowledgement on: by policy, by group, by expiry, between decide and write."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def rules(owner: str, subject: str, extra: str) -> str:
 
 def allow(subject: str, who: str, modes: str = "acl:Read", more: str = "") -> str:
     """One authorization."""
-    return f"<#other> a acl:Authorization; {who}; acl:accessTo <{subject}>; acl:default <{subject}>; acl:mode {modes} {more} ."
+    about = f"acl:accessTo <{subject}>; acl:default <{subject}>"
+    return f"<#other> a acl:Authorization; {who}; {about}; acl:mode {modes} {more} ."
 
 
 class Scene:

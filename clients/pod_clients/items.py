@@ -173,21 +173,19 @@ def cut(payload: bytes, split: Split) -> list[tuple[str, bytes]] | None:
 
 
 def _records(text: str) -> Iterator[tuple[Any, str]]:
-    """Each element of a JSON array with the text it was written in.  Raises ValueError when it is no array."""
+    """Each element of a JSON array that has some, and the text it was written in; else raises ValueError."""
     decoder = json.JSONDecoder()
     at = _after_space(text, 0)
     if text[at : at + 1] != "[":
         raise ValueError("not an array")
-    at = _after_space(text, at + 1)
-    while text[at : at + 1] != "]":
+    mark = ","
+    while mark == ",":
+        at = _after_space(text, at + 1)
         value, end = decoder.raw_decode(text, at)
         yield value, text[at:end]
         at = _after_space(text, end)
-        if text[at : at + 1] == ",":
-            at = _after_space(text, at + 1)
-        elif text[at : at + 1] != "]":
-            raise ValueError("not an array")
-    if _after_space(text, at + 1) != len(text):
+        mark = text[at : at + 1]
+    if mark != "]" or _after_space(text, at + 1) != len(text):
         raise ValueError("more than an array")
 
 
@@ -207,6 +205,8 @@ def item_of(line: bytes, heading: Heading, where: str) -> Item:
     """A line that is a ready item; what it leaves out comes from the heading.  Raises ClientError naming where."""
     try:
         document = json.loads(line)
+        if not isinstance(document, dict):
+            raise TypeError("no JSON object")
         payload = _payload(document)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ClientError(f"{where}: this is not an item with its text or base64 ({error}).") from None

@@ -9,7 +9,7 @@ query runs over all that the asker may read.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from typing import Final
+from typing import Final, Self
 from urllib.parse import urljoin
 
 import httpx
@@ -36,7 +36,19 @@ class Pod:
     def __init__(self, url: str, session: Session | None = None) -> None:
         self.url = url.rstrip("/") + "/"
         self._session = session if session is not None else Session()
+        self._owned = session is None
         self._endpoint = ""
+
+    def close(self) -> None:
+        """Let go of the connections, unless the session is the caller's."""
+        if self._owned:
+            self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def endpoint(self) -> str:
         """The URL of the pod's SPARQL endpoint.  Raises ClientError when the pod tells of none."""
@@ -78,7 +90,19 @@ class AsyncPod:
     def __init__(self, url: str, session: AsyncSession | None = None) -> None:
         self.url = url.rstrip("/") + "/"
         self._session = session if session is not None else AsyncSession()
+        self._owned = session is None
         self._endpoint = ""
+
+    async def close(self) -> None:
+        """See Pod.close."""
+        if self._owned:
+            await self._session.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def endpoint(self) -> str:
         """See Pod.endpoint."""

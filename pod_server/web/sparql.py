@@ -25,8 +25,11 @@ from pod_server.store.host import PodRow
 from pod_server.terms import LANDED, ROOT, Caller, Readable
 from pod_server.web.headers import origin_of
 from pod_server.web.resources import read_body
+from pod_server.workers import Workers
 
 QUERY_LIMIT = 200 * 1024
+SHORT_QUERY = 4096
+"""Up to this size the guard reads a query on the loop: it takes 84 ms for 96 kB."""
 WAITING = 8
 """Queries of one caller that may be under way at once; the next is told to come back."""
 ATTEMPTS = 3
@@ -35,12 +38,19 @@ ATTEMPTS = 3
 class Endpoint:
     """Answers queries over one host's pods."""
 
-    def __init__(self, pods: Pods, views: Views, seconds: float, memory: int) -> None:
+    def __init__(self, pods: Pods, views: Views, workers: Workers, seconds: float, memory: int) -> None:
         self._pods = pods
         self._views = views
+        self._workers = workers
         self._seconds = seconds
         self._memory = memory
         self._waiting: dict[tuple[str | None, str | None], int] = {}
+
+    async def inspected(self, query: bytes, base: str | None = None) -> Guarded:
+        """The guard's reading of a query; in a worker when it is long.  Raises Malformed, TooLarge."""
+        if len(query) <= SHORT_QUERY:
+            return inspect(query, base)
+        return await self._workers.run(inspect, query, base)
 
     async def ask(self, caller: Caller, pod: PodRow, query: Guarded, dataset: Dataset, media_type: str) -> Answer:
         """The answer to a query over what the caller may read of a pod, as of now.
@@ -110,14 +120,15 @@ def routes(endpoint: Endpoint, pods: Pods, proofs: Proofs, base: str) -> APIRout
         headers = request.headers
         return await proofs.caller(request.method, origin + raw, headers.get("authorization"), headers.get("dpop"))
 
-    @router.api_route("/{name}/.pod/sparql", methods=["GET", "POST"])
+    @router.get("/{name}/.pod/sparql")
+    @router.post("/{name}/.pod/sparql")
     async def sparql(name: str, request: Request) -> Response:
         caller = await who(request)
-        pod = pods.locate(name, ROOT).pod
+        target = pods.locate(name, ROOT)
         query, dataset = await _asked_of(request)
-        guarded = inspect(query)
+        guarded = await endpoint.inspected(query, pods.iri(target))
         media_type = _format(guarded, request.headers.get("accept"))
-        answer = await endpoint.ask(caller, pod, guarded, dataset, media_type)
+        answer = await endpoint.ask(caller, target.pod, guarded, dataset, media_type)
         return Response(
             answer.body,
             media_type=answer.media_type,

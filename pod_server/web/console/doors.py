@@ -61,7 +61,8 @@ def catalogue(frame: Frame, base: str) -> APIRouter:
     """The catalogue: RDF, JSON, or a page for whoever prefers one.  Its refusals are those of a service."""
     router = APIRouter()
 
-    @router.api_route("/.host/catalogue", methods=_GET)
+    @router.get("/.host/catalogue")
+    @router.head("/.host/catalogue", include_in_schema=False)
     async def rows(request: Request) -> Response:
         media_type = choose(request.headers.get("accept"), OFFERED) or OFFERED[0]
         if media_type == HTML:
