@@ -26,7 +26,8 @@ from pod_server import __version__, logs
 from pod_server.composition import Host, compose
 from pod_server.config import Config, load
 from pod_server.errors import Conflict, PodError
-from pod_server.landing.catalogue import DATA_SETS
+from pod_server.landing import sandbox
+from pod_server.landing.catalogue import DATA_SETS, find
 from pod_server.provision import Provision
 from pod_server.store import backup as copies
 from pod_server.store.files import make_folder
@@ -41,7 +42,9 @@ app = typer.Typer(
 pod_app = typer.Typer(no_args_is_help=True, help="Make and list pods.")
 partner_app = typer.Typer(no_args_is_help=True, help="Register data holders and tie their customers to pods.")
 app.add_typer(pod_app, name="pod")
+app_app = typer.Typer(no_args_is_help=True, help="Give apps credentials of their own.")
 app.add_typer(partner_app, name="partner")
+app.add_typer(app_app, name="app")
 out = Console()
 complaints = Console(stderr=True)
 
@@ -235,6 +238,17 @@ def partner_unlink(
     _show(_operate(data, config, "end_link", link_id=link))
 
 
+@app_app.command("add")
+def app_add(
+    webid: Annotated[str, typer.Argument(help="Its WebID, a URL of its own.")],
+    name: Annotated[str, typer.Option(help="Its name, for people.")],
+    data: Data = None,
+    config: Settings = None,
+) -> None:
+    """Give an app credentials to sign in as itself; they are shown this once.  It may read nothing until granted."""
+    _show(_operate(data, config, "add_app", webid=webid, name=name))
+
+
 @app.command("sign-in")
 def sign_in(
     pod: Annotated[str, typer.Argument(help="The pod's name.")], data: Data = None, config: Settings = None
@@ -252,11 +266,26 @@ def catalogue() -> None:
     out.print(table)
 
 
+@app.command()
+def sample(
+    data_set: Annotated[str, typer.Argument(help="A data set of the catalogue.")],
+    month: Annotated[str, typer.Option(help="Of which month, as 2024-03.")] = "2024-03",
+    seed: Annotated[int, typer.Option(help="Another seed is another invented citizen.")] = 1,
+) -> None:
+    """Print a partner's file of an invented citizen, in the format that the partner really delivers."""
+    find(data_set)
+    citizen = sandbox.citizens(1, seed)[0]
+    made = next(each for each in sandbox.deliveries(citizen, [month]) if each.data_set == data_set)
+    sys.stdout.write(made.payload.decode() + "\n")
+    complaints.print(f"data set {made.data_set}, period {made.period}, as partner {made.partner!r} delivers it")
+
+
 _ROUTES = {
     "add_pod": ("POST", "pods", {}),
     "pods": ("GET", "pods", {}),
     "add_partner": ("POST", "partners", {"partner_id": "id"}),
     "partners": ("GET", "partners", {}),
+    "add_app": ("POST", "apps", {"webid": "webId"}),
     "add_link": ("POST", "links", {}),
     "end_link": ("POST", "links/end", {"link_id": "link"}),
     "sign_in": ("POST", "sign-in", {}),

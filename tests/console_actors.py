@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from solid import Key
 
 from pod_server.composition import Host, compose
 from pod_server.config import Config
+from pod_server.landing.catalogue import DATA_SETS
 from pod_server.landing.items import Item
 from pod_server.store.host import PodRow
 
@@ -187,3 +189,68 @@ def example(link: str, data_set: str, name: str, period: str, version: str = "1"
     """An item with the bytes of an example file."""
     payload = (CASES / data_set / f"{name}.json").read_bytes()
     return Item(link, data_set, period, version, "application/json", payload)
+
+
+def deliver_all(partner: Partner, holder: str) -> None:
+    """Tie a partner to ana's pod and deliver an example of each of its data sets."""
+    link = partner.link("ana")
+    for row in DATA_SETS.values():
+        if row.holder == holder:
+            name = Path(row.example).stem
+            assert (CASES / row.id / f"{name}.json").exists()
+            period = "event" if row.id == "insurance-claim" else "2024-03" if row.id == "bill" else "2024-03-12"
+            assert partner.deliver(example(link, row.id, name, period)) == ["landed"]
+
+
+class _Reader(HTMLParser):
+    """Reads a page as a browser would: tags left open, ids, labels, headings, and whatever would run."""
+
+    VOID = ("meta", "link", "input", "br", "img")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.labels: set[str] = set()
+        self.fields: set[str] = set()
+        self.references: set[str] = set()
+        self.tags: list[str] = []
+        self.active: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.ids += [given["id"] or ""] if "id" in given else []
+        self.labels |= {given.get("for") or ""} if tag == "label" else set()
+        if tag in ("select", "textarea") or (tag == "input" and given.get("type") not in ("hidden", None)):
+            self.fields.add(given.get("id") or "")
+        for name in ("aria-labelledby", "aria-describedby"):
+            self.references |= set((given.get(name) or "").split())
+        self._look_for_active(tag, given)
+
+    def _look_for_active(self, tag: str, given: dict[str, str | None]) -> None:
+        elsewhere = [given.get(name) or "" for name in ("src", "action") if given.get(name)]
+        elsewhere += [given["href"] or ""] if tag == "link" else []
+        self.active += [tag] if tag in ("script", "iframe", "object", "base", "style") else []
+        self.active += [name for name in given if name.startswith("on") or name == "style"]
+        self.active += [address for address in elsewhere if not address.startswith("/") or address.startswith("//")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, tag
+        assert self.open.pop() == tag
+
+
+def check_page(text: str) -> None:
+    """Whole, labelled, with landmarks and one heading, and nothing in it that acts or comes from elsewhere."""
+    page = _Reader(text)
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    assert page.fields <= page.labels
+    assert page.references <= set(page.ids)
+    assert page.tags.count("h1") == page.tags.count("main") == 1
+    assert {"header", "nav", "main", "footer"} <= set(page.tags)
+    assert page.active == []

@@ -1,4 +1,4 @@
-"""The doors and the citizen's console: languages, header lines, signing in, grants, questions, and hostile content."""
+"""The citizen's console: signing in, grants, questions, documents, and content that means harm."""
 
 from __future__ import annotations
 
@@ -7,33 +7,27 @@ import logging
 import re
 from collections.abc import Iterator
 from html import unescape
-from html.parser import HTMLParser
 from pathlib import Path as FilePath
 from typing import Any
 
 import pytest
-from console_actors import Browser, Living, Partner, csrf_of, example, living
-from landing_actors import CASES
+from console_actors import Browser, Living, check_page, csrf_of, deliver_all, example, living
 
 from pod_server.consent.grants import Wish
-from pod_server.errors import KINDS, Forbidden
+from pod_server.errors import Forbidden
 from pod_server.landing.catalogue import DATA_SETS
 from pod_server.landing.items import Item
 from pod_server.pod import Target, Upload
 from pod_server.store.contract import Reading
 from pod_server.terms import PUBLIC, Caller, Path
 from pod_server.web.console import citizen, questions, words
-from pod_server.web.console.doors import VERDICTS
 from pod_server.web.console.examples import EXAMPLES
-from pod_server.web.console.frame import POLICY, day, when
-from pod_server.web.console.problems import PROBLEMS
+from pod_server.web.console.frame import when
 
 CONSOLE = "/.host/console"
-PUBLIC_PAGES = ("/", "/.host/partners", "/.host/developers", "/.host/problems/", "/.host/problems/invalid")
 OWN_PAGES = ("/", "/grants", "/query", "/documents", "/history")
 PROBE = "<script>alert('x')</script>\"'><img src=x onerror=alert(1)>"
 APP = "https://app.example/id#it"
-HTML = "text/html,application/xhtml+xml,*/*;q=0.8"
 
 
 @pytest.fixture(scope="module")
@@ -43,210 +37,14 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
         found.host.operator.add_pod("ana", "Ana")
         found.host.operator.add_pod("ben", "Ben")
         for holder in sorted({row.holder for row in DATA_SETS.values()}):
-            _deliver_all(found.partner(holder.replace(" ", "-"), holder.title(), holder), holder)
+            deliver_all(found.partner(holder.replace(" ", "-"), holder.title(), holder), holder)
         yield found
-
-
-def _deliver_all(partner: Partner, holder: str) -> None:
-    link = partner.link("ana")
-    for row in DATA_SETS.values():
-        if row.holder == holder:
-            name = FilePath(row.example).stem
-            assert (CASES / row.id / f"{name}.json").exists()
-            period = "event" if row.id == "insurance-claim" else "2024-03" if row.id == "bill" else "2024-03-12"
-            assert partner.deliver(example(link, row.id, name, period)) == ["landed"]
 
 
 @pytest.fixture
 def ana(house: Living) -> Browser:
     """Ana, signed in."""
     return house.signed_in("ana")
-
-
-# pages
-
-
-class _Reader(HTMLParser):
-    """Reads a page as a browser would: tags left open, ids, labels, headings, and whatever would run."""
-
-    VOID = ("meta", "link", "input", "br", "img")
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.labels: set[str] = set()
-        self.fields: set[str] = set()
-        self.references: set[str] = set()
-        self.tags: list[str] = []
-        self.active: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        self.tags.append(tag)
-        if tag not in self.VOID:
-            self.open.append(tag)
-        self.ids += [given["id"] or ""] if "id" in given else []
-        self.labels |= {given.get("for") or ""} if tag == "label" else set()
-        if tag in ("select", "textarea") or (tag == "input" and given.get("type") not in ("hidden", None)):
-            self.fields.add(given.get("id") or "")
-        for name in ("aria-labelledby", "aria-describedby"):
-            self.references |= set((given.get(name) or "").split())
-        self._look_for_active(tag, given)
-
-    def _look_for_active(self, tag: str, given: dict[str, str | None]) -> None:
-        elsewhere = [given.get(name) or "" for name in ("src", "action") if given.get(name)]
-        elsewhere += [given["href"] or ""] if tag == "link" else []
-        self.active += [tag] if tag in ("script", "iframe", "object", "base", "style") else []
-        self.active += [name for name in given if name.startswith("on") or name == "style"]
-        self.active += [address for address in elsewhere if not address.startswith("/") or address.startswith("//")]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, tag
-        assert self.open.pop() == tag
-
-
-def check_page(text: str) -> None:
-    """Whole, labelled, with landmarks and one heading, and nothing in it that acts or comes from elsewhere."""
-    page = _Reader(text)
-    assert page.open == []
-    assert len(page.ids) == len(set(page.ids))
-    assert page.fields <= page.labels
-    assert page.references <= set(page.ids)
-    assert page.tags.count("h1") == page.tags.count("main") == 1
-    assert {"header", "nav", "main", "footer"} <= set(page.tags)
-    assert page.active == []
-
-
-@pytest.mark.parametrize("path", [*PUBLIC_PAGES, *(CONSOLE + own for own in OWN_PAGES)])
-@pytest.mark.parametrize("language", words.LANGUAGES)
-def test_pages_speak_the_reader_s_language(ana: Browser, path: str, language: str) -> None:
-    """By Accept-Language and by ?lang=, which wins and stays in the links; the page is whole and inert."""
-    preferred = ana.get(path, Accept_Language=f"de, {language};q=0.8")
-    chosen = ana.get(f"{path}?lang={language}", Accept_Language="fr" if language == "en" else "en")
-    for page in (preferred, chosen):
-        assert page.status_code == 200
-        assert f'<html lang="{language}">' in page.text
-        check_page(page.text)
-    assert f'href="/?lang={language}"' in chosen.text
-    assert 'href="/"' in preferred.text
-
-
-@pytest.mark.parametrize("path", [*PUBLIC_PAGES, CONSOLE + "/", CONSOLE + "/enter?token=x", "/.host/problems/none"])
-def test_pages_carry_the_lines_that_keep_them_inert(house: Living, path: str) -> None:
-    """Every page, refusals among them, forbids scripts, frames, sniffing and referrers; the console is kept nowhere."""
-    answer = house.browser().get(path)
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert answer.headers["content-security-policy"] == POLICY
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["referrer-policy"] == "no-referrer"
-    assert answer.headers["cache-control"] == ("no-store" if path.startswith(CONSOLE) else "no-cache")
-    assert "'unsafe" not in POLICY
-
-
-def test_the_doors_name_the_real_addresses(house: Living) -> None:
-    """Whatever address a door shows is answered by the host itself."""
-    for path in ("/", "/.host/partners", "/.host/developers"):
-        page = house.browser().get(path)
-        shown = set(re.findall(rf'href="({re.escape(house.base)}[^"]*)"', page.text))
-        assert shown
-        for address in shown - {f"{house.base}.host/deliveries"}:
-            assert house.browser().get(address, Accept="*/*").status_code == 200, address
-
-
-def test_static_files_are_the_known_ones(house: Living) -> None:
-    """The sheet and the mark are served for good under the address that pages use; nothing else is there."""
-    page = house.browser().get("/")
-    for address in set(re.findall(r'(?:href|src)="(/\.host/static/[^"]+)"', page.text)):
-        assert house.browser().get(address).headers["cache-control"].endswith("immutable")
-    assert house.browser().get("/.host/static/..%2Fframe.py").status_code == 404
-    assert house.browser().get("/.host/static/frame.py").status_code == 404
-
-
-@pytest.mark.parametrize(
-    ("accept", "media_type"),
-    [
-        (HTML, "text/html"),
-        ("text/html", "text/html"),
-        ("*/*", "text/turtle"),
-        ("application/json", "application/json"),
-        ("application/ld+json", "application/ld+json"),
-        ("text/turtle, text/html;q=0.5", "text/turtle"),
-        ("image/png", "text/turtle"),
-    ],
-)
-def test_the_catalogue_is_a_page_for_people_alone(house: Living, accept: str, media_type: str) -> None:
-    """People get a page, programs RDF or JSON, from one address; each form names every data set."""
-    answer = house.browser().get("/.host/catalogue", Accept=accept)
-    assert answer.headers["content-type"].split(";")[0] == media_type
-    assert "Accept" in answer.headers["vary"]
-    for row in DATA_SETS.values():
-        assert row.id in answer.text
-
-
-@pytest.mark.parametrize("language", words.LANGUAGES)
-def test_every_kind_of_refusal_has_a_page(house: Living, language: str) -> None:
-    """The type of every problem that the host can send is a page with cause, mend and example in both languages."""
-    for kind in [*(each.kind for each in KINDS), "internal"]:
-        answer = house.browser().get(f"/.host/problems/{kind}", Accept_Language=language)
-        assert answer.status_code == 200
-        check_page(answer.text)
-        problem = PROBLEMS[kind]
-        for told in (problem.title, problem.cause, problem.mend):
-            assert told.english != told.french
-            assert (told.french if language == "fr" else told.english) in unescape(answer.text)
-        assert problem.example in unescape(answer.text)
-
-
-def test_an_unknown_refusal_is_a_page_too(house: Living) -> None:
-    """An address that names no refusal says so, as a page."""
-    answer = house.browser().get("/.host/problems/" + "%3Cb%3Enope", Accept_Language="fr")
-    assert (answer.status_code, "Introuvable" in answer.text, "<b>nope" in answer.text) == (404, True, False)
-
-
-def test_every_phrase_is_used_and_every_used_phrase_exists() -> None:
-    """words.toml holds both languages of what the templates and the code ask for, and nothing else."""
-    folder = FilePath(words.__file__).parent
-    source = "".join(file.read_text() for file in [*folder.glob("templates/*.html"), *folder.glob("*.py")])
-    named = set(re.findall(r"""["']([a-z][a-z0-9-]*)["']""", source))
-    made = {f"{prefix}-{each}" for prefix, each in _made_keys()} | {
-        f"holder: {row.holder}" for row in DATA_SETS.values()
-    }
-    for key, (english, french) in words.WORDS.items():
-        assert english
-        assert french
-        assert key.removesuffix(".one").removesuffix(".many") in named | made, key
-    direct = re.findall(r"""\b[tn]\(["']([a-z0-9-]+)["'](?! ~)""", source)
-    for key in direct:
-        assert key in words.WORDS or {f"{key}.one", f"{key}.many"} <= set(words.WORDS), key
-
-
-def _made_keys() -> Iterator[tuple[str, str]]:
-    yield from (("verdict", verdict) for verdict in VERDICTS)
-    yield from (("month", str(month)) for month in range(1, 13))
-    yield from (("said", said) for said in citizen.SAID)
-    yield from (("wrong", field) for field in ("what", "address", "day"))
-    yield from (("mode", mode) for mode in ("read", "append", "write", "control"))
-    yield from (("audience", who) for who in ("public", "signed-in", "group", "agent"))
-    for door in ("citizen", "partner", "developer"):
-        yield from (("door", end) for end in (door, f"{door}-text", f"{door}-go"))
-
-
-@pytest.mark.parametrize(
-    ("language", "instant", "expected"),
-    [
-        ("en", 1710288000.0, "13 March 2024, 01:00"),
-        ("fr", 1710288000.0, "13 mars 2024 à 01:00"),
-        ("fr", 1719784800.0, "1er juillet 2024 à 00:00"),
-        ("en", -1.0, "1 January 1970, 01:00"),
-    ],
-)
-def test_times_are_told_in_paris(language: str, instant: float, expected: str) -> None:
-    """Winter and summer time, and the first of a month, which French counts in words."""
-    assert when(language, instant) == expected
-    assert expected.startswith(day(language, instant))
 
 
 # signing in

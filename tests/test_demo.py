@@ -59,8 +59,6 @@ def test_story_in_short(tmp_path: Path) -> None:
     assert code == 0, said
     assert "DOES NOT HOLD" not in said
     assert re.search(r"All \d\d claims hold", said)
-    for word in ("304 landed", "quarantined"):
-        assert word not in said
     for sentence in ("304 items in", "Ce jour n'existe pas dans le calendrier", "2024-03", "Be Green"):
         assert sentence in said
     assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
-from pod_server.errors import Forbidden, Malformed, Missing
+from pod_server.errors import Conflict, Forbidden, Malformed, Missing
 from pod_server.identity import Client, hash_secret, new_secret
 from pod_server.provision import Provision
 from pod_server.store.contract import Clock
@@ -51,12 +51,18 @@ class Operator:
         """Credentials for a client that signs in as itself: as an agent, or as a partner."""
         id_, secret = id_ or secrets.token_urlsafe(16), secret or new_secret()
         self._host.add(Client(id_, hash_secret(secret), webid, partner, (), name))
-        return {"clientId": id_, "clientSecret": secret}
+        return {"issuer": self._base, "clientId": id_, "clientSecret": secret}
+
+    def add_app(self, webid: str, name: str) -> dict[str, Any]:
+        """Credentials for an app that signs in as itself, under its own WebID; the secret is shown this once."""
+        if webid in {row.owner for row in self._host.pods()}:
+            raise Conflict("This WebID is a citizen's; an app has one of its own.")
+        return {"webId": webid} | self.add_client(webid=webid, name=name)
 
     def add_partner(self, partner_id: str, name: str, holder: str) -> dict[str, Any]:
         """Register a data holder; the secret is shown this once."""
         self._host.add_partner(Partner(partner_id, name, holder, self._clock()))
-        return {"partner": partner_id, "issuer": self._base} | self.add_client(partner=partner_id, name=name)
+        return {"partner": partner_id} | self.add_client(partner=partner_id, name=name)
 
     def partners(self) -> list[dict[str, Any]]:
         """All partners."""
@@ -124,6 +130,11 @@ def _add_pod_routes(router: APIRouter, operator: Operator) -> None:
     async def add_pod(request: Request) -> Response:
         given = await _given(request, "name")
         return _json(operator.add_pod(given["name"], given.get("title", "")), 201)
+
+    @router.post("/apps")
+    async def add_app(request: Request) -> Response:
+        given = await _given(request, "webId", "name")
+        return _json(operator.add_app(given["webId"], given["name"]), 201)
 
     @router.post("/clients")
     async def add_client(request: Request) -> Response:
