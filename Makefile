@@ -18,7 +18,7 @@ demo: install
 	$(BIN)/pod-server demo
 
 test: install
-	$(BIN)/python -m pytest tests -n 2 --dist loadgroup
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile
 
 check: install
 	$(BIN)/ruff format --check .

@@ -11,8 +11,8 @@ from pyoxigraph import NamedNode
 from pod_server.errors import Invalid, LimitReached, Malformed
 from pod_server.rdf import Syntax, canonical, parse, serialise
 from pod_server.rdf.vocabulary import SH
-from pod_server.shacl import Report, check_shapes, index, load_shapes, path_text, reading, validate
-from pod_server.shacl.fallback import validate_beyond_core
+from pod_server.shacl import Report, index, load_shapes, path_text, reading, validate
+from pod_server.shacl.fallback import check_shapes, validate_beyond_core
 
 PREFIXES = """
 @prefix : <urn:x:> .

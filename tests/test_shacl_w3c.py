@@ -14,7 +14,8 @@ from pyoxigraph import NamedNode, Quad
 
 from pod_server.errors import Invalid
 from pod_server.rdf import Syntax, parse, serialise
-from pod_server.shacl import Report, check_shapes, load_shapes, path_text, validate
+from pod_server.shacl import Report, load_shapes, path_text, validate
+from pod_server.shacl.fallback import check_shapes
 from pod_server.shacl.index import Index
 from pod_server.shacl.report import read_report
 

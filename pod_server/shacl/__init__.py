@@ -5,7 +5,6 @@ nothing of pods; it opens no file and no socket.
 """
 
 from pod_server.shacl.compile import Shapes, load_shapes, validate
-from pod_server.shacl.fallback import check_shapes
 from pod_server.shacl.paths import PropertyPath, path_text
 from pod_server.shacl.report import Report, Result
 
@@ -14,7 +13,6 @@ __all__ = [
     "Report",
     "Result",
     "Shapes",
-    "check_shapes",
     "load_shapes",
     "path_text",
     "validate",

@@ -20,10 +20,10 @@ from pyoxigraph import Quad
 from pod_server.errors import Invalid
 from pod_server.rdf import Syntax, parse
 from pod_server.shacl.constraints import PLAIN, Check, Test, each, finding, number
-from pod_server.shacl.fallback import check_queries, validate_beyond_core
 from pod_server.shacl.index import Index, Term, Terms
 from pod_server.shacl.messages import short
 from pod_server.shacl.paths import walk
+from pod_server.shacl.queries import check_queries
 from pod_server.shacl.reading import Outline, Targets, read_outlines, sh, sparql_reason
 from pod_server.shacl.report import Report, Result
 
@@ -79,6 +79,9 @@ def validate(shapes: Shapes, statements: Iterable[Quad]) -> Report:
     the fall-back fails on the shapes' own queries.
     """
     if shapes.needs_fallback:
+        # pyshacl and rdflib take 130 ms and 25 MB, and few processes ever need them
+        from pod_server.shacl.fallback import validate_beyond_core  # noqa: PLC0415 - as said above
+
         return validate_beyond_core(parse(shapes.source, Syntax.TURTLE, shapes.base), statements)
     index = Index(statements)
     results: list[Result] = []

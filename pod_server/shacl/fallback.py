@@ -10,9 +10,7 @@ run it in a worker.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable
-from typing import Final
 
 import pyshacl
 import rdflib
@@ -22,44 +20,14 @@ from rdflib.plugins import sparql as rdflib_sparql
 
 from pod_server.errors import Invalid
 from pod_server.rdf import Syntax, parse
-from pod_server.rdf.vocabulary import SH, XSD
-from pod_server.shacl.index import Index, Term
+from pod_server.rdf.vocabulary import XSD
+from pod_server.shacl.index import Term
 from pod_server.shacl.report import Report, read_report
 
 rdflib.NORMALIZE_LITERALS = False  # else "007" becomes "7" and ill-formed literals pass
 rdflib_sparql.SPARQL_LOAD_GRAPHS = False  # else FROM <https://...> fetches
 for _name in ("rdflib.term", "pyshacl-validate"):
     logging.getLogger(_name).disabled = True  # they log values of the data
-
-_QUERIES: Final = (NamedNode(f"{SH}select"), NamedNode(f"{SH}ask"))
-_SKIPPED: Final = re.compile(
-    r'"""(?:[^"\\]|\\.|"(?!""))*"""'
-    r"|'''(?:[^'\\]|\\.|'(?!''))*'''"
-    r'|"(?:[^"\\\r\n]|\\.)*"'
-    r"|'(?:[^'\\\r\n]|\\.)*'"
-    r'|<[^<>"{}|^`\\\s]*>|#[^\r\n]*',
-    re.DOTALL,
-)
-_REACHES_OUT: Final = re.compile(r"(?<![\w:?$-])(SERVICE|FROM|LOAD)(?![\w:-])", re.IGNORECASE)
-_PREFIXES: Final = (NamedNode(f"{SH}prefix"), NamedNode(f"{SH}namespace"))
-_BREAKS_OUT: Final = re.compile(r"""[\s<>"'{}|^`\\]""")
-MAX_QUERY: Final = 10_000
-
-
-def check_queries(shapes: Index) -> None:
-    """Refuse queries that would reach out of the data: SERVICE, FROM; raises Invalid naming the word."""
-    for predicate in _QUERIES:
-        for query in shapes.inverse(predicate):
-            text = query.value if isinstance(query, Literal) else ""
-            found = _REACHES_OUT.search(_SKIPPED.sub(" ", text))
-            if found:
-                raise Invalid(f"A query of a shape may not use {found[1].upper()}.", word=found[1].upper())
-            if len(text) > MAX_QUERY or "\\u" in text.lower():
-                raise Invalid(f"A query of a shape has at most {MAX_QUERY} characters and no \\u escapes.")
-    for predicate in _PREFIXES:
-        for text_of_prefix in shapes.inverse(predicate):
-            if isinstance(text_of_prefix, Literal) and _BREAKS_OUT.search(text_of_prefix.value):
-                raise Invalid(f"{text_of_prefix} is not a prefix or a namespace.", subject=str(text_of_prefix))
 
 
 def validate_beyond_core(shapes: Iterable[Quad], statements: Iterable[Quad]) -> Report:

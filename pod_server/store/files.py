@@ -37,18 +37,42 @@ def open_writer(path: Path, *, vfs: str | None = None, pages: int | None = None)
     connection.execute(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;"
         "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -1024; PRAGMA secure_delete = ON"
-    )
+    ).fetchall()  # to the end: a pragma that gives a row stops there until it is fetched
     if pages is not None:
         connection.execute(f"PRAGMA max_page_count = {int(pages)}")
     return connection
 
 
 def open_reader(path: Path, *, vfs: str | None = None) -> apsw.Connection:
-    """A connection that only reads and never checkpoints."""
+    """A connection that only reads and never checkpoints.
+
+    On a full disk the WAL's shared index cannot be made where nobody has the
+    file open.  The connection then keeps an index of its own and shuts out
+    others as long as it is open: see ``is_alone``.
+    """
+    try:
+        return _reader(path, vfs, "NORMAL")
+    except (apsw.IOError, apsw.CantOpenError):
+        return _reader(path, vfs, "EXCLUSIVE")
+
+
+def _reader(path: Path, vfs: str | None, locking: str) -> apsw.Connection:
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
     connection.set_busy_timeout(5000)
-    connection.execute("PRAGMA wal_autocheckpoint = 0; PRAGMA query_only = ON; PRAGMA cache_size = -256")
+    try:
+        connection.execute(
+            f"PRAGMA locking_mode = {locking}; PRAGMA wal_autocheckpoint = 0; PRAGMA query_only = ON;"
+            "PRAGMA cache_size = -256; PRAGMA user_version"
+        ).fetchall()
+    except apsw.Error:
+        connection.close()
+        raise
     return connection
+
+
+def is_alone(connection: apsw.Connection) -> bool:
+    """Whether a reader shuts out others, and so must be closed as soon as it has read."""
+    return bool(connection.pragma("locking_mode") == "exclusive")
 
 
 def sync_file(path: Path) -> None:

@@ -24,7 +24,15 @@ from pod_server.errors import Conflict, Missing, StorageFull
 from pod_server.store import backup
 from pod_server.store.bodies import FileSink
 from pod_server.store.contract import Append, BodySink, Clock, Commit, Finding, Reading
-from pod_server.store.files import check_engine, make_folder, open_reader, open_writer, sync_file, sync_folder
+from pod_server.store.files import (
+    check_engine,
+    is_alone,
+    make_folder,
+    open_reader,
+    open_writer,
+    sync_file,
+    sync_folder,
+)
 from pod_server.store.reader import SqliteSnapshot
 from pod_server.store.schema import POD_APPLICATION_ID, POD_STEPS, bring_forward
 from pod_server.store.tree import Tree
@@ -70,6 +78,7 @@ class SqliteStore:
         self._readers: OrderedDict[PodId, SqliteSnapshot] = OrderedDict()
         self._connections: dict[PodId, apsw.Connection] = {}
         self._pinned: dict[PodId, int] = {}
+        self._alone: set[PodId] = set()
         parts = WriterParts(self._open_writer, self.folder_of, self._other_version, clock, fatal)
         self._writers = [Writer(f"writer-{number}", parts) for number in range(WRITERS)]
         for writer in self._writers:
@@ -129,6 +138,8 @@ class SqliteStore:
             self._pinned[pod] -= 1
             if not self._pinned[pod]:
                 del self._pinned[pod]
+                if pod in self._alone:
+                    self._forget_reader(pod)
 
     def _open_reader(self, pod: PodId) -> SqliteSnapshot:
         file = self.folder_of(pod) / POD_FILE
@@ -145,11 +156,14 @@ class SqliteStore:
             self._open_writer(pod).close()
             connection = open_reader(file, vfs=self._vfs)
         self._connections[pod] = connection
+        if is_alone(connection):
+            self._alone.add(pod)
         self._readers[pod] = SqliteSnapshot(connection, file.parent)
         return self._readers[pod]
 
     def _forget_reader(self, pod: PodId) -> None:
         del self._readers[pod]
+        self._alone.discard(pod)
         self._connections.pop(pod).close()
 
     async def append(self, pod: PodId, append: Append) -> Commit:
