@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from pod_server.asking import Rules
 from pod_server.config import Config
 from pod_server.consent.grants import Consent
+from pod_server.errors import Conflict
 from pod_server.identity import DPoP, Fetch, Issuers, LocalDocument, Proofs, Provider, Replays, SigningKey, new_key
 from pod_server.landing.deliveries import Deliveries
 from pod_server.landing.receipts import Receipts, new_receipt_key
@@ -63,7 +64,7 @@ def compose(config: Config, clock: Clock = time.time) -> Host:
     """Build a host over a data folder.  Raises Conflict when another process owns the folder."""
     base = config.base
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = SqliteStore(config.data, clock)
+    store = _owned(config, clock)
     database = HostDatabase(config.data)
     kept = load_secrets(
         config.data, Secrets(secrets.token_bytes(32), new_key(), new_receipt_key(), secrets.token_urlsafe(32))
@@ -94,6 +95,18 @@ def compose(config: Config, clock: Clock = time.time) -> Host:
     resources = Resources(pods, proofs, base, config.body_limit)
     front = Front(resources, services.services(routers, life.span, base), base)
     return Host(front, operator, consent, pods, provider, endpoint, store, database, kept)
+
+
+def _owned(config: Config, clock: Clock) -> SqliteStore:
+    """The store of a data folder; a command line that is just using it gets two seconds to finish."""
+    deadline = time.monotonic() + 2.0
+    while True:
+        try:
+            return SqliteStore(config.data, clock)
+        except Conflict:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 class _Life:

@@ -141,7 +141,9 @@ def _whole(agent: Agent, root: str, tally: Tally, when: str) -> list[Row]:
     """What is kept reads as it was acknowledged, is listed, and nothing else is there."""
     listing = agent.get(root, headers={"Accept": "application/n-triples"}).text
     contains = "<http://www.w3.org/ns/ldp#contains> <"
-    listed = {line.split(contains)[1].split(">")[0].removeprefix(root) for line in listing.splitlines() if contains in line}
+    listed = {
+        line.split(contains)[1].split(">")[0].removeprefix(root) for line in listing.splitlines() if contains in line
+    }
     hurt = [name for name, body in tally.kept.items() if agent.get(root + name).content != body]
     ghosts = [name for name in sorted(tally.refused) if agent.get(root + name).status_code != 404]
     return [

@@ -21,7 +21,9 @@ DRILLS: dict[str, Callable[[int], list[Row]]] = {
 
 def main(arguments: Sequence[str]) -> int:
     """Run drills and print one table; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.soak", description="Long drills on real hosts, on this machine alone.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.soak", description="Long drills on real hosts, on this machine alone."
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which drills ({', '.join(DRILLS)}); all without")
     parser.add_argument("--seed", type=int, help="repeat a run by the seed that it printed")
     given = parser.parse_args(arguments)

@@ -22,7 +22,9 @@ def run(random_seed: int) -> list[Row]:
     """Tell the story four times: here and there, first and warm.  The seed is not used: the demo has its own."""
     place = Path(tempfile.mkdtemp(prefix="soak-story-"))
     try:
-        here = _told([sys.executable, "-m", "pod_server"], place, "in the checkout", {"PYTHONPATH": f"{ROOT}:{ROOT / 'clients'}"})
+        here = _told(
+            [sys.executable, "-m", "pod_server"], place, "in the checkout", {"PYTHONPATH": f"{ROOT}:{ROOT / 'clients'}"}
+        )
         return here + _wheel_alone(place)
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -63,7 +65,9 @@ def _wheel_alone(place: Path) -> list[Row]:
     constraints.write_text("\n".join(_pins()) + "\n")
     began = time.monotonic()
     installed = _attempt([python, "-m", "pip", "install", "-q", "-c", str(constraints), str(wheel)], empty)
-    if installed.returncode and re.search(r"connection|resolve|network|No matching distribution", installed.stderr, re.I):
+    if installed.returncode and re.search(
+        r"connection|resolve|network|No matching distribution", installed.stderr, re.I
+    ):
         return [Row("the wheel alone", "left out: its dependencies cannot be fetched here")]
     found = _attempt([python, "-c", "import pod_server; print(pod_server.__file__)"], empty).stdout
     size = wheel.stat().st_size / 1024
