@@ -380,7 +380,7 @@ def _event(rows: Sequence[ChangeRow], owner: str, partners: Mapping[str, str]) -
     last = rows[-1]
     deed = _deed(last)
     subject = last.path.removesuffix(".acl") if deed in (Deed.GRANT, Deed.REVOKE) else last.path
-    partner = last.cause.partition(":")[2]
+    partner = last.cause.partition(":")[2].partition(":")[0]
     authors = _OWNER if last.agent == owner else (last.agent, f"{last.agent} a") if last.agent else _NOBODY
     said = [
         sentence.format(who=who, path=subject, partner=partners.get(partner, partner), count=len(rows))

@@ -476,7 +476,7 @@ class Pods:
                 entry = asking.snapshot.entry(path)
                 asking.expectations.append(Version(path, None if entry is None else entry.version))
                 edits.append(Put(path, Kind.RDF, Syntax.TURTLE.media_type, inline(body)))
-            return replace(self._append(asking, tuple(edits)), deliveries=tuple(rows), cause=f"delivery:{link.partner}")
+            return replace(self._append(asking, tuple(edits)), deliveries=tuple(rows), cause=delivered_by(link))
 
         return await self._decided(caller, Target(pod, LANDED), planned)
 
@@ -605,6 +605,11 @@ class Pods:
             await self._workers.run(check_syntax, upload.data, syntax.name, iri)
             return []
         return parse(upload.data, syntax, iri) if upload.data or not is_container(target.path) else []
+
+
+def delivered_by(link: Link) -> str:
+    """The cause that the log gives for what came over a link."""
+    return f"delivery:{link.partner}:{link.id}"
 
 
 def _keeps_owner(policy: Policy, owner: str) -> bool:

@@ -262,6 +262,33 @@ def test_links_decide(city: Inside) -> None:
     assert {**first, "link": ""} == {**second, "link": ""}
 
 
+def test_two_links_never_overwrite_each_other(city: Inside) -> None:
+    """A second link of the same partner into the same pod cannot take the place of what the first delivered."""
+    citizen, other = sandbox.citizens(2, 7)
+    city.add_pod("dan")
+    first, second = city.link("grid", "dan"), city.link("grid", "dan")
+    grid = city.partners["grid"]
+
+    def day(who: sandbox.Citizen, link: str, version: str) -> dict[str, Any]:
+        sample = next(each for each in sandbox.deliveries(who, ["2024-06"]) if each.data_set == "load-curve")
+        return {**as_line(sample.item(link)), "version": version}
+
+    assert deliver(city, grid, day(citizen, first, "1"))[0]["outcome"] == "landed"
+    before = {path: city.call(_body, city, path) for path in city.call(landed, city, "dan")}
+    refused = deliver(city, grid, day(other, second, "1"))[0]
+    assert refused["outcome"] == "quarantined"
+    assert "Another link" in refused["english"]
+    assert {path: city.call(_body, city, path) for path in city.call(landed, city, "dan")} == before
+    assert deliver(city, grid, day(citizen, first, "2"))[0]["outcome"] == "rectified"
+
+
+def _body(city: Inside, path: Path) -> bytes:
+    with city.host.store.snapshot(city.row("dan").id) as snapshot:
+        entry = snapshot.entry(path)
+        assert entry is not None
+        return snapshot.body(entry)
+
+
 def test_only_partners_deliver_and_partners_do_nothing_else(city: Inside) -> None:
     """An app is no partner; a partner reads nothing, not even what it delivered."""
     url = f"{city.base}.host/deliveries"

@@ -10,9 +10,14 @@ import pytest
 from pod_server.store.files import is_alone, open_reader, open_writer
 
 WRITER = {
-    "journal_mode": "wal", "synchronous": 2, "foreign_keys": 0, "temp_store": 2, "cache_size": -1024, "secure_delete": 1,
+    "journal_mode": "wal",
+    "synchronous": 2,
+    "foreign_keys": 0,
+    "temp_store": 2,
+    "cache_size": -1024,
+    "secure_delete": 1,
     "max_page_count": 500,
-}  # fmt: skip
+}
 READER = {"locking_mode": "normal", "wal_autocheckpoint": 0, "query_only": 1, "cache_size": -256}
 
 

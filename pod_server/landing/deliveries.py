@@ -19,14 +19,14 @@ from pod_server.errors import Busy, Conflict, Forbidden, LimitReached, PodError,
 from pod_server.landing.catalogue import DATA_SETS
 from pod_server.landing.items import Item, Outcome, Transformed
 from pod_server.landing.work import Placed, Result, merge_round, transform_batch
-from pod_server.pod import Pods
+from pod_server.pod import Pods, delivered_by
 from pod_server.store.contract import Clock, DeliveryRow, Moved, Snapshot
 from pod_server.store.host import HostDatabase, PodRow
 from pod_server.terms import PUBLIC, Caller, Link, Path, Position
 from pod_server.workers import Workers
 
 BATCH = 16
-"""Items of one batch; those of one pod among them share one append."""
+"""Items of one batch; those of one link among them share one append."""
 ROUNDS = 4
 """Levels of coarser siblings, at most."""
 ATTEMPTS = 5
@@ -123,10 +123,10 @@ class Deliveries:
         results = await self._transformed([item for _, item, _ in wanted])
         for (number, item, link), result in zip(wanted, results, strict=True):
             works[number] = _Work(item, link, result)
-        by_pod: dict[str, list[_Work]] = {}
+        by_link: dict[str, list[_Work]] = {}
         for work in works.values():
-            by_pod.setdefault(work.link.pod, []).append(work)
-        for group in by_pod.values():
+            by_link.setdefault(work.link.id, []).append(work)
+        for group in by_link.values():
             pod = self._host.pod_of_id(group[0].link.pod)
             if pod is not None:
                 await self._land(caller, pod, group)
@@ -189,13 +189,14 @@ class Deliveries:
         with self._pods.landing_view(pod) as snapshot:
             for work in group:
                 made = work.result
-                if isinstance(made, PodError) or snapshot.delivery(key_of(work.item)) is not None:
+                known = snapshot.delivery(key_of(work.item)) is not None
+                if isinstance(made, PodError) or known or _obstacle(work, snapshot) is not None:
                     continue
-                if not _covers(work.link, made[0].first_day, made[0].last_day):
-                    continue
-                folder = f"/landed/{work.link.partner}/{work.item.data_set}/"
-                plan.documents.update({folder + document.path: document.body for document in made[0].documents})
-                siblings += [(folder, sibling) for sibling in made[0].siblings]
+                for path, body in _placed(work, made[0]):
+                    entry = snapshot.entry(path)
+                    plan.versions[path] = None if entry is None else entry.version
+                    plan.documents[path] = body
+                siblings += [(_folder(work), sibling) for sibling in made[0].siblings]
         for _ in range(ROUNDS):
             if not siblings:
                 break
@@ -259,11 +260,11 @@ def _verdict(work: _Work, snapshot: Snapshot, now: float) -> tuple[Decided, Deli
     before = snapshot.delivery(key)
     if before is not None:
         return _again(item, before, source), None
-    made = work.result
+    made, obstacle = work.result, _obstacle(work, snapshot)
     if isinstance(made, PodError):
         decided = _refused(item, made)
-    elif not _covers(work.link, made[0].first_day, made[0].last_day):
-        decided = _outside(item)
+    elif obstacle is not None:
+        decided = obstacle
     else:
         earlier = snapshot.delivered(item.link, item.data_set, item.period)
         decided = _landed(item, made, Outcome.LANDED if earlier is None else Outcome.RECTIFIED)
@@ -280,6 +281,34 @@ def _verdict(work: _Work, snapshot: Snapshot, now: float) -> tuple[Decided, Deli
         report=_report(decided, made),
     )
     return decided, row
+
+
+def _obstacle(work: _Work, snapshot: Snapshot) -> Decided | None:
+    """Why a good item may not land here: outside its link's dates, or in the place of another link's data."""
+    made = work.result
+    if isinstance(made, PodError):
+        return None
+    if not _covers(work.link, made[0].first_day, made[0].last_day):
+        return _outside(work.item)
+    for path, _ in _placed(work, made[0]):
+        entry = snapshot.entry(path)
+        if entry is not None and entry.cause != delivered_by(work.link):
+            return Decided(
+                work.item,
+                Outcome.QUARANTINED,
+                "Another link of this partner has delivered the same period; two meters are not kept apart yet.",
+                "Un autre lien de ce partenaire a livré cette période ; deux compteurs ne sont pas encore séparés.",
+            )
+    return None
+
+
+def _folder(work: _Work) -> str:
+    return f"/landed/{work.link.partner}/{work.item.data_set}/"
+
+
+def _placed(work: _Work, made: Transformed) -> list[tuple[Path, bytes]]:
+    """The documents of an item, by their paths in the pod."""
+    return [(Path(_folder(work) + document.path), document.body) for document in made.documents]
 
 
 def _refused(item: Item, refusal: PodError) -> Decided:

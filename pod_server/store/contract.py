@@ -47,7 +47,8 @@ class Entry:
     version: position of the change that wrote it; with the pod's incarnation
     it is the key of every ETag.  policy, face: what decides for it; rules:
     the version of that policy's document, None where it was not looked up.
-    modified: seconds since 1970.  body: hash, None for a container.
+    modified: seconds since 1970.  body: hash, None for a container.  cause:
+    of the append that wrote it, such as a delivery's link.
     """
 
     path: Path
@@ -59,6 +60,7 @@ class Entry:
     policy: Path
     face: Face
     body: str | None
+    cause: str
     rules: Position | None = None
 
 

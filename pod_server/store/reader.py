@@ -20,9 +20,9 @@ from pod_server.store.contract import ChangeRow, DeliveryRow, Entry, Reading
 from pod_server.store.tree import governing
 from pod_server.terms import START, Face, Kind, Path, PolicyFace, Position
 
-_ENTRY = "path, kind, media_type, size, version, modified, policy, face, body"
+_ENTRY = "path, kind, media_type, size, version, modified, policy, face, body, cause"
 _ONE = (
-    "SELECT r.path, r.kind, r.media_type, r.size, r.version, r.modified, r.policy, r.face, r.body, p.version"
+    "SELECT r.path, r.kind, r.media_type, r.size, r.version, r.modified, r.policy, r.face, r.body, r.cause, p.version"
     " FROM resource r LEFT JOIN resource p ON p.path = r.policy || '.acl' WHERE r.path = ?"
 )
 _DELIVERY = "key, link, partner, data_set, period, version, source, outcome, at, position, report"
@@ -184,5 +184,5 @@ _FACES = {str(face): face for face in Face}
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    path, kind, media_type, size, version, modified, policy, face, body, *rules = row
-    return Entry(path, _KINDS[kind], media_type, size, version, modified, policy, _FACES[face], body, *rules)
+    path, kind, media_type, size, version, modified, policy, face, body, cause, *rules = row
+    return Entry(path, _KINDS[kind], media_type, size, version, modified, policy, _FACES[face], body, cause, *rules)

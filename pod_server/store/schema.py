@@ -27,7 +27,8 @@ CREATE TABLE resource (
   policy TEXT NOT NULL,
   face TEXT NOT NULL,
   body TEXT,
-  seen INTEGER NOT NULL
+  seen INTEGER NOT NULL,
+  cause TEXT NOT NULL
 );
 CREATE INDEX resource_parent ON resource (parent, path);
 CREATE INDEX resource_policy ON resource (policy, face, seen);

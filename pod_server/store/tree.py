@@ -106,7 +106,8 @@ class Tree:
     def _replace(self, put: Put, position: Position) -> None:
         body = put.body
         self.connection.execute(
-            "UPDATE resource SET kind=?, media_type=?, size=?, version=?, seen=?, modified=?, body=? WHERE path=?",
+            "UPDATE resource SET kind=?, media_type=?, size=?, version=?, seen=?, modified=?, body=?, cause=?"
+            " WHERE path=?",
             (
                 put.kind,
                 put.media_type,
@@ -115,6 +116,7 @@ class Tree:
                 position,
                 self.append.at,
                 body.hash if body else None,
+                self.append.cause,
                 put.path,
             ),
         )
@@ -125,8 +127,9 @@ class Tree:
             policy, face = Path(put.path[: -len(".acl")]), Face.CONTROL
         body = put.body
         self.connection.execute(
-            "INSERT INTO resource (path, parent, kind, media_type, size, version, seen, modified, policy, face, body)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO resource"
+            " (path, parent, kind, media_type, size, version, seen, modified, policy, face, body, cause)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 put.path,
                 parent_of(put.path) or "",
@@ -139,6 +142,7 @@ class Tree:
                 policy,
                 face,
                 body.hash if body else None,
+                self.append.cause,
             ),
         )
         self.created.add(put.path)

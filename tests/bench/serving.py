@@ -25,7 +25,9 @@ MEMBERS = 1_000
 LARGE = 10 * 1024 * 1024
 SMALL = (
     '@prefix schema: <https://schema.org/> .\n<#note> a schema:Note ; schema:name "Été à La Rochelle" ;\n'
-    '    schema:dateCreated "2024-03-12T10:00:00+01:00" ; schema:text "'.encode() + b"x" * 250 + b'" .\n'
+    '    schema:dateCreated "2024-03-12T10:00:00+01:00" ; schema:text "'.encode()
+    + b"x" * 250
+    + b'" .\n'
 )
 Lanes = list[list[bytes]]
 
@@ -77,7 +79,9 @@ def _prepare(host: TestHost) -> None:
     assert agent.put(f"{pod}open/small", SMALL).status_code == 201
     assert agent.put(f"{pod}private/small", SMALL).status_code == 201
     members = [request("PUT", f"{pod}open/many/m{n}", SMALL, Content_Type="text/turtle") for n in range(MEMBERS)]
-    patched = [request("PUT", f"{pod}open/n{n}", b"<#v> <#is> 0 .", Content_Type="text/turtle") for n in range(CONNECTIONS)]
+    patched = [
+        request("PUT", f"{pod}open/n{n}", b"<#v> <#is> 0 .", Content_Type="text/turtle") for n in range(CONNECTIONS)
+    ]
     assert set(load(host.base, [members, patched]).statuses) == {201}
 
 
@@ -146,7 +150,9 @@ def _measured(task: Task, base: str, other: str) -> list[Row]:
         ours.append(mine.rate)
         theirs.append(load(other, task.beside(task.count)).rate)
     ratio = statistics.median(theirs) / statistics.median(ours)
-    return [Row(f"{task.what}, a second", f"{spread(ours)}; bare {statistics.median(theirs):,.0f}, {ratio:.1f} times ours")]
+    return [
+        Row(f"{task.what}, a second", f"{spread(ours)}; bare {statistics.median(theirs):,.0f}, {ratio:.1f} times ours")
+    ]
 
 
 def _large(host: TestHost) -> list[Row]:

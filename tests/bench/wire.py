@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 from urllib.parse import urlsplit
 
 import uvloop
@@ -48,8 +49,7 @@ class Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way out."""
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.WriteTransport, transport)
 
     def data_received(self, data: bytes) -> None:
         """Take a piece; hand out the answer when it is whole."""
@@ -178,3 +178,18 @@ async def hang_up_midway(base: str, data: bytes) -> None:
         async with asyncio.timeout(0.05):
             await reader.read(4096)
     writer.close()
+
+
+def one_by_one(base: str, requests: Iterable[bytes]) -> list[tuple[float, Answer]]:
+    """Ask one after the other on one connection; seconds and answer of each."""
+    return uvloop.run(_one_by_one(base, requests))
+
+
+async def _one_by_one(base: str, requests: Iterable[bytes]) -> list[tuple[float, Answer]]:
+    line, found = await connect(base), []
+    for each in requests:
+        began = time.perf_counter()
+        answer = await line.ask(each)
+        found.append((time.perf_counter() - began, answer))
+    line.close()
+    return found

@@ -28,6 +28,7 @@ WARM_UP = 25.0
 SECONDS = 60.0
 QUIET = 3.0
 GROWTH = 1.25
+FEWEST = 3_000
 GARBAGE = 0.01
 ALLOWED = (503, 507)
 _TURTLE = "text/turtle"
@@ -72,11 +73,11 @@ def _split(host: TestHost) -> str:
 
 def _rows(toll: Toll, before: int, after: int, split: str) -> list[Row]:
     statuses = ", ".join(f"{status}: {count:,}" for status, count in sorted(toll.statuses.items()))
-    growth = after / before
+    growth, count = after / before, toll.statuses.total()
     for each in toll.own[:5] + toll.wrong[:5]:
         print(each)
     return [
-        Row("answers", f"{toll.statuses.total():,} in {SECONDS:.0f} s ({statuses})"),
+        Row("answers", f"{count:,} in {SECONDS:.0f} s ({statuses})", f"> {FEWEST:,}", count > FEWEST),
         Row("garbage sent; connections cut by it", f"{toll.garbage:,}; {toll.cut:,}", "> 50", toll.garbage > 50),
         Row("5xx other than 503 and 507", str(len(toll.own)), "0", not toll.own),
         Row("answers that are not what was written", str(len(toll.wrong)), "0", not toll.wrong),
