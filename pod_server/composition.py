@@ -24,7 +24,7 @@ from pod_server.landing.receipts import Receipts, new_receipt_key
 from pod_server.pod import Pods
 from pod_server.provision import Provision
 from pod_server.query.views import Views
-from pod_server.rdf import Syntax
+from pod_server.rdf import Syntax, syntax_of
 from pod_server.store.contract import Clock
 from pod_server.store.host import HostDatabase, Secrets, load_secrets
 from pod_server.store.sqlite import SqliteStore
@@ -38,6 +38,7 @@ from pod_server.workers import Workers
 
 PRELOAD = (
     "pod_server.rdf.jobs",
+    "pod_server.patch.document",
     "pod_server.query.guard",
     "pod_server.landing.work",
     "pod_server.landing.transform:preload",
@@ -143,7 +144,8 @@ def _local_documents(pods: Pods, base: str) -> LocalDocument:
         if not iri.startswith(base):
             return None
         name, path = split_target(("/" + iri.removeprefix(base)).encode())
-        found = pods.read(PUBLIC, pods.locate(name, path), Syntax.TURTLE.media_type)
-        return (found.body, Syntax.TURTLE) if isinstance(found.body, bytes) else None
+        found = pods.read(PUBLIC, pods.locate(name, path))
+        syntax = syntax_of(found.media_type)
+        return (found.body, syntax) if isinstance(found.body, bytes) and syntax is not None else None
 
     return read

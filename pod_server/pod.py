@@ -21,19 +21,21 @@ from weakref import WeakValueDictionary
 
 from pyoxigraph import Quad
 
-from pod_server.asking import Asking, Rules, refusal
+from pod_server.asking import MOST_RULES, Asking, Rules, missing
 from pod_server.errors import (
     ConditionFailed,
     Conflict,
     Missing,
     NotAcceptable,
     NotAllowed,
+    TooLarge,
     UnsupportedFormat,
 )
 from pod_server.identity.clients import console_client
-from pod_server.patch import Patch, apply
+from pod_server.patch import Patch
+from pod_server.patch.document import patched
 from pod_server.rdf import READABLE, WRITABLE, Syntax, choose, parse, serialise, syntax_of
-from pod_server.rdf.jobs import check_syntax, convert, prefixes_of
+from pod_server.rdf.jobs import check_syntax, convert
 from pod_server.rdf.vocabulary import LDP
 from pod_server.representation import LISTING_PREFIXES, container_statements, last_modified
 from pod_server.store.bodies import INLINE_LIMIT, inline
@@ -200,9 +202,9 @@ class Pods:
             asking = Asking(self._rules, target.pod, snapshot, caller)
             verdict = asking.verdict(target.path, entry, Mode.READ)
             if not verdict.allowed:
-                raise refusal(caller)
+                raise asking.hidden(target.path, Mode.READ)
             if entry is None:
-                raise Missing(f"There is nothing at {target.path}.")
+                raise missing(target.path)
             public = verdict if caller == PUBLIC else asking.verdict(target.path, entry, Mode.READ, PUBLIC)
             if entry.kind is Kind.CONTAINER:
                 found = self._listing(asking, entry, accept)
@@ -210,6 +212,12 @@ class Pods:
                 found = self._document(asking, entry, accept)
         self._log_read(caller, target)
         return replace(found, modes=verdict.modes | public.modes, public=public.modes)
+
+    def may_still_read(self, caller: Caller, target: Target) -> bool:
+        """Whether a read that is under way may go on: decided again, as of now."""
+        with self._store.snapshot(target.pod.id) as snapshot:
+            asking = Asking(self._rules, target.pod, snapshot, caller)
+            return asking.verdict(target.path, snapshot.entry(target.path), Mode.READ).allowed
 
     def _document(self, asking: Asking, entry: Entry, accept: str | None) -> Representation:
         media_type = entry.media_type if not accept or accept == "*/*" else _chosen(entry.media_type, accept)
@@ -354,7 +362,8 @@ class Pods:
         """Create a member of a container under a name of the server's choice (Solid Protocol, section 5.3).
 
         names: the wanted path segment and the one to take when that is gone,
-        with a final slash for a container.  Raises Missing when there is no
+        with a final slash for a container.  A caller who may not see what is
+        there gets the second one always: a taken name would tell.  Raises Missing when there is no
         such container.
         """
         target = Target(container.pod, Path(container.path + names[0]))
@@ -367,7 +376,8 @@ class Pods:
             asking.require(container.path, Mode.APPEND)
             if asking.snapshot.entry(container.path) is None:
                 raise Missing(f"There is no container {container.path}.")
-            if asking.snapshot.taken(target.path):
+            knows = asking.verdict(container.path, asking.snapshot.entry(container.path), Mode.READ).allowed
+            if not knows or asking.snapshot.taken(target.path):
                 target = Target(container.pod, Path(container.path + names[1]))
             asking.expectations.append(Version(target.path, None))
             return self._append(asking, _edits(target.path, kind, upload, statements))
@@ -386,39 +396,51 @@ class Pods:
             return await self._patched(caller, target, patch, conditions)
 
     async def _patched(self, caller: Caller, target: Target, patch: Patch, conditions: Conditions) -> Written:
-        media_type = Syntax.TURTLE.media_type
+        for _ in range(DECISIONS):
+            with self._store.snapshot(target.pod.id) as snapshot:
+                asking = Asking(self._rules, target.pod, snapshot, caller)
+                before = self._may_patch(asking, target.path, patch, conditions)
+                body = None if before is None else snapshot.body(before)
+            self._log_patch(caller, target, patch)
+            upload = await self._patched_upload(target, patch, before, body)
+            try:
+                commit = await self._store.append(target.pod.id, self._patch_append(asking, target, before, upload))
+            except Moved:
+                continue
+            return self._written(target, commit, upload.media_type)
+        raise Conflict("What this write depends on keeps changing; try again.", retry_after=1)
 
-        def plan(asking: Asking) -> Append:
-            nonlocal media_type
-            entry = asking.snapshot.entry(target.path)
-            self._refuse_landed(asking, target.path)
-            asking.require(target.path, patch.modes_needed())
-            self._check_conditions(asking, target.path, entry, conditions)
-            if entry is None:
-                self._require_creation(asking, target.path)
-            asking.expectations.append(Version(target.path, None if entry is None else entry.version))
-            upload = self._patched_upload(asking, target, entry, patch)
-            media_type = upload.media_type
-            self._check_policy(asking, target.path, upload)
-            kind = _kind(target.path, media_type)
-            return self._append(asking, (Put(target.path, kind, media_type, upload.body),))
+    def _may_patch(self, asking: Asking, path: Path, patch: Patch, conditions: Conditions) -> Entry | None:
+        """Everything that can be refused before the patch is looked into; the document as it is now."""
+        entry = asking.snapshot.entry(path)
+        self._refuse_landed(asking, path)
+        asking.require(path, patch.modes_needed())
+        self._check_conditions(asking, path, entry, conditions)
+        if entry is None:
+            self._require_creation(asking, path)
+        asking.expectations.append(Version(path, None if entry is None else entry.version))
+        return entry
 
-        commit = await self._decided(caller, target, plan)
-        return self._written(target, commit, media_type)
+    async def _patched_upload(self, target: Target, patch: Patch, before: Entry | None, body: bytes | None) -> Upload:
+        media_type = Syntax.TURTLE.media_type if before is None else before.media_type
+        work = (patch, body, media_type, self.iri(target))
+        large = body is not None and len(body) > INLINE_LIMIT
+        written, after = await self._workers.run(patched, *work) if large else patched(*work)
+        if len(after) <= INLINE_LIMIT:
+            return Upload.of(written, after)
+        sink = self._store.sink(target.pod.id)
+        sink.write(after)
+        return Upload(written, after, await sink.finish())
 
-    def _patched_upload(self, asking: Asking, target: Target, entry: Entry | None, patch: Patch) -> Upload:
-        iri = self.iri(target)
-        syntax, statements, prefixes = Syntax.TURTLE, [], {}
-        if entry is not None:
-            found = syntax_of(entry.media_type)
-            if found is None:
-                raise Conflict(f"{target.path} is not RDF, so it cannot be patched.")
-            body = asking.snapshot.body(entry)
-            syntax, statements, prefixes = found, parse(body, found, iri), prefixes_of(body, found, iri)
-        if syntax is Syntax.RDF_XML:
-            syntax = Syntax.TURTLE
-        after = apply(patch, statements).statements
-        return Upload.of(syntax.media_type, serialise(after, syntax, prefixes=prefixes))
+    def _patch_append(self, asking: Asking, target: Target, before: Entry | None, upload: Upload) -> Append:
+        self._check_policy(asking, target.path, upload)
+        kind = _kind(target.path, upload.media_type) if before is None else before.kind
+        return self._append(asking, (Put(target.path, kind, upload.media_type, upload.body),))
+
+    def _log_patch(self, caller: Caller, target: Target, patch: Patch) -> None:
+        """A patch with a condition reads, whether it fits or not."""
+        if Mode.READ in patch.modes_needed():
+            self._log_read(caller, target)
 
     async def delete(self, caller: Caller, target: Target, conditions: Conditions = NO_CONDITIONS) -> None:
         """Remove a resource (Solid Protocol, section 5.4): Write on it and its container, which must be empty."""
@@ -429,11 +451,11 @@ class Pods:
         def plan(asking: Asking) -> Append:
             entry = asking.snapshot.entry(path)
             self._refuse_landed(asking, path)
-            asking.require(path, Mode.WRITE)
+            asking.require(path, Mode.WRITE, hides=True)
             if auxiliary_of(path) is None:
                 asking.require(parent_of(path) or ROOT, Mode.WRITE)
             if entry is None:
-                raise Missing(f"There is nothing at {path}.")
+                raise missing(path)
             self._check_conditions(asking, path, entry, conditions)
             return self._append(asking, (Delete(path),))
 
@@ -579,8 +601,10 @@ class Pods:
     def _check_policy(self, asking: Asking, path: Path, upload: Upload) -> None:
         """An access-control document must compile, and the root's must leave the owner in control (409)."""
         auxiliary = auxiliary_of(path)
-        if auxiliary is None or auxiliary[1] is not Kind.POLICY or upload.data is None:
+        if auxiliary is None or auxiliary[1] is not Kind.POLICY:
             return
+        if upload.body.size > MOST_RULES or upload.data is None:
+            raise TooLarge(f"Access rules may have at most {MOST_RULES} bytes.", limit=MOST_RULES)
         policy = self._rules.compiled(asking.pod, auxiliary[0], upload.data, upload.media_type, Position(0))
         if auxiliary[0] == ROOT and not _keeps_owner(policy, asking.pod.owner):
             raise Conflict("The owner's Control over the root of the pod cannot be removed.", path=path)

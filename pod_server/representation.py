@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from pyoxigraph import Literal, NamedNode, Quad
 
@@ -24,6 +25,8 @@ _RESOURCE = NamedNode(LDP + "Resource")
 _STAMP = NamedNode(XSD + "dateTime")
 _INTEGER = NamedNode(XSD + "integer")
 
+_KEPT = "/!$&+.-_"
+"""Of what media types are made (RFC 6838), what an IRI may hold as it is."""
 LISTING_PREFIXES = {"ldp": LDP, "dcterms": DCT, "posix": POSIX, "xsd": XSD}
 
 
@@ -47,7 +50,9 @@ def _member_statements(container: NamedNode, node: NamedNode, member: Entry) -> 
         yield Quad(node, _TYPE, _CONTAINER_TYPES[0])
         yield Quad(node, _TYPE, _CONTAINER_TYPES[1])
     else:
-        yield Quad(node, _TYPE, NamedNode(f"{IANA}{member.media_type.split(';')[0].strip()}#Resource"))
+        yield Quad(
+            node, _TYPE, NamedNode(f"{IANA}{quote(member.media_type.split(';')[0].strip(), safe=_KEPT)}#Resource")
+        )
         yield Quad(node, _SIZE, Literal(str(member.size), datatype=_INTEGER))
     when = datetime.fromtimestamp(int(member.modified), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     yield Quad(node, _MODIFIED, Literal(when, datatype=_STAMP))

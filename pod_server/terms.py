@@ -217,7 +217,7 @@ def meta_of(subject: Path) -> Path:
     return Path(subject + META_SUFFIX)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def auxiliary_of(path: Path) -> tuple[Path, Kind] | None:
     """The subject of an auxiliary resource and its kind; None when the path is no auxiliary (Solid Protocol, 4.3)."""
     if path.endswith(ACL_SUFFIX):

@@ -101,6 +101,7 @@ async def walked(folder: Path, method: str) -> Paths:
 
     async def one(method: str, number: int) -> int:
         headers = {
+            "Host": "localhost:8999",
             "Authorization": f"DPoP {token}",
             "DPoP": key.proof(method, f"{BASE}ana/doc", token),
             "Accept": "text/turtle",
@@ -112,6 +113,7 @@ async def walked(folder: Path, method: str) -> Paths:
     for number in range(3):
         assert await one(method, number) in (200, 204)
     headers = {
+        "Host": "localhost:8999",
         "Authorization": f"DPoP {token}",
         "DPoP": key.proof(method, f"{BASE}ana/doc", token),
         "Accept": "text/turtle",

@@ -84,7 +84,7 @@ def test_by_policy(town: Inside) -> None:
 def test_by_group(town: Inside) -> None:
     """A member who leaves a group kept in another pod of this host loses what the group opened, at once."""
     scene, club = Scene(town, "group"), town.owner("club")
-    group = f"{town.base}club/team"
+    group = f"{town.base}club/open/team"
     listed = f"<#us> a <http://www.w3.org/2006/vcard/ns#Group>; <http://www.w3.org/2006/vcard/ns#hasMember> <{BOB}> ."
     scene.set_rules(allow(scene.folder, f"acl:agentGroup <{group}#us>"))
     assert scene.seen() == (403, 0)
@@ -182,7 +182,7 @@ def test_between_decide_and_write(town: Inside, case: str) -> None:
     """A write whose right went away after it was decided, and before it was appended, is refused; else it is done."""
     name = "between-" + case.replace(" ", "-")
     scene = Scene(town, name)
-    group = f"{town.base}club/{name}"
+    group = f"{town.base}club/open/{name}"
     members = f"<#us> <http://www.w3.org/2006/vcard/ns#hasMember> <{BOB}> ."
     end = time.time() + 600
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))
@@ -207,7 +207,7 @@ def test_between_decide_and_write(town: Inside, case: str) -> None:
             own = rules(scene.owner, f"{scene.folder}note", "")
             town.run(store.append(ana, raw_append(town, f"/{name}/note.acl", own)))
         elif case == "group":
-            town.run(store.append(club, raw_append(town, f"/{name}", "<#us> a <#Empty> .")))
+            town.run(store.append(club, raw_append(town, f"/open/{name}", "<#us> a <#Empty> .")))
         else:
             town.clock.ahead = 601
 

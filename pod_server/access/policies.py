@@ -63,22 +63,27 @@ def grant_rule(  # noqa: PLR0913 - one keyword per thing that a citizen chooses
     modes: Mode,
     *,
     client: str | None = None,
+    issuer: str | None = None,
     until: float | None = None,
     own: bool = True,
     members: bool = True,
 ) -> RuleText:
     """One grant: to an app itself (agent is its WebID), or to an agent using an app (client is its URL).
 
-    name: the fragment id, by which the grant is found again.  until: seconds
-    since 1970, None for no end.
+    name: the fragment id, by which the grant is found again.  issuer: the
+    only one whose word for the client counts; without it, whoever can make
+    the agent's profile name an issuer of theirs can claim any client.  until:
+    seconds since 1970, None for no end.
     """
     clients = () if client is None else (frozenset({client}),)
+    issuers = () if issuer is None else (frozenset({issuer}),)
     rule = Rule(
         modes,
         own=own,
         members=members,
         agents=frozenset({agent}),
         clients=clients,
+        issuers=issuers,
         until=FOREVER if until is None else until,
     )
     return RuleText(name, rule)

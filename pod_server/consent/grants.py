@@ -75,9 +75,10 @@ class Consent:
         Raises Invalid for what cannot be granted, Forbidden unless the caller
         controls ``landed/``.
         """
-        self._check(wish)
+        self._check(pod, wish)
         grant_id = "g" + self._random()
-        rule = grant_rule(grant_id, wish.agent, Mode.READ, client=wish.client, until=wish.until)
+        issuer = None if wish.client is None else self._base
+        rule = grant_rule(grant_id, wish.agent, Mode.READ, client=wish.client, issuer=issuer, until=wish.until)
         await self._change(citizen, pod, wish.container, lambda rules: [*rules, rule], f"grant:{grant_id}")
         return Grant(grant_id, wish.agent, wish.client, wish.partner, wish.data_set, wish.precision, wish.until)
 
@@ -130,7 +131,7 @@ class Consent:
         document = self._pods.iri(Target(target.pod, acl_of(target.path)))
         return list(read_rules(parse(body, Syntax.TURTLE, document), self._pods.iri(target)))
 
-    def _check(self, wish: Wish) -> None:
+    def _check(self, pod: PodRow, wish: Wish) -> None:
         data_set = find(wish.data_set)
         check_name(wish.partner)
         known = [precision.name for precision in data_set.precisions]
@@ -139,6 +140,10 @@ class Consent:
         for field, iri in (("agent", wish.agent), ("client", wish.client)):
             if iri is not None and urlsplit(iri).scheme not in ("http", "https"):
                 raise Invalid(f"Only a URL can be granted; {iri[:200]!r} is none.", field=field)
+        if wish.agent == pod.owner and wish.client is None:
+            raise Invalid(
+                "A grant to yourself needs an app: without one, every app of yours would read.", field="client"
+            )
         if console_client(self._base) in (wish.client, wish.agent):
             raise Invalid("The console needs no grant.", field="client")
 

@@ -56,7 +56,7 @@ def _apply_step(step: Step, state: _State, work: _Work, fresh: Iterator[BlankNod
     removed = [quad for mapping in mappings for quad in _filled(step.deletes, mapping, step.strict)]
     added = [quad for mapping in mappings for quad in _filled(_freshened(step.inserts, fresh), mapping, step.strict)]
     if step.strict and not all(quad in state for quad in removed):
-        raise Conflict("The document does not hold every triple that the patch deletes.")
+        raise Conflict("The patch does not fit the document as it is.")
     for quad in removed:
         state.pop(quad, None)
     state.update(dict.fromkeys(added))
@@ -76,7 +76,7 @@ def _mappings(step: Step, state: _State, work: _Work) -> list[_Binding]:
             if step.strict and len(found) > 1:
                 raise Conflict("The condition of the patch holds in more than one way.")
     if step.strict and not found:
-        raise Conflict("The condition of the patch does not hold.")
+        raise Conflict("The patch does not fit the document as it is.")
     return found
 
 

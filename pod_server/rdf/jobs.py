@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+from pyoxigraph import BlankNode, Quad
 from pyoxigraph import parse as engine_parse
 
 from pod_server.errors import Invalid
@@ -20,7 +24,19 @@ def convert(body: bytes, stored_as: str, media_type: str, iri: str) -> bytes:
     syntax, wanted = syntax_of(stored_as), syntax_of(media_type)
     if syntax is None or wanted is None:
         raise Invalid(f"{stored_as} cannot be given as {media_type}.")
-    return serialise(parse(body, syntax, iri), wanted, prefixes=prefixes_of(body, syntax, iri))
+    statements = _with_fixed_labels(parse(body, syntax, iri))
+    return serialise(statements, wanted, prefixes=prefixes_of(body, syntax, iri))
+
+
+def _with_fixed_labels(statements: list[Quad]) -> Iterator[Quad]:
+    """Blank nodes numbered as they come: the same bytes always give the same representation, as a strong ETag says."""
+    labels: dict[BlankNode, BlankNode] = {}
+
+    def fixed(term: Any) -> Any:
+        return labels.setdefault(term, BlankNode(f"b{len(labels)}")) if isinstance(term, BlankNode) else term
+
+    for subject, predicate, value, graph in statements:
+        yield Quad(fixed(subject), predicate, fixed(value), fixed(graph))
 
 
 def prefixes_of(body: bytes, syntax: Syntax, base: str) -> dict[str, str]:

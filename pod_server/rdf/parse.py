@@ -6,7 +6,7 @@ fetches anything.  Statements are pyoxigraph Quads everywhere in the house.
 
 from __future__ import annotations
 
-from pyoxigraph import Quad
+from pyoxigraph import Quad, Triple
 from pyoxigraph import parse as engine_parse
 
 from pod_server.errors import Malformed
@@ -27,11 +27,14 @@ def parse(data: bytes, syntax: Syntax, base: str) -> list[Quad]:
     if syntax is Syntax.JSON_LD:
         data = with_contexts_inlined(data)
     try:
-        return list(engine_parse(data, syntax.engine, base_iri=base))
+        statements = list(engine_parse(data, syntax.engine, base_iri=base))
     except SyntaxError as error:
         raise malformed(error) from None
     except ValueError as error:
         raise Malformed(f"Not {syntax.media_type}: {error}.") from None
+    if any(isinstance(statement.object, Triple) for statement in statements):
+        raise Malformed("Statements about statements (RDF 1.2) are not taken: not every syntax can give them back.")
+    return statements
 
 
 def malformed(error: SyntaxError) -> Malformed:

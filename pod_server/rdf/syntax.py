@@ -48,7 +48,7 @@ def syntax_of(media_type: str) -> Syntax | None:
     return _BY_MEDIA_TYPE.get(media_type.split(";", 1)[0].strip().lower())
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=256)
 def choose(accept: str | None, available: Sequence[str]) -> str | None:
     """The media type to answer with (RFC 9110, section 12.5.1); the first available when all are alike.
 

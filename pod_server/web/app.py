@@ -14,12 +14,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from pod_server.errors import PodError
+from pod_server.errors import PodError, TooLarge
 from pod_server.web import headers as lines
 from pod_server.web.problems import internal, problem
 from pod_server.web.resources import Receive, Resources, Scope, Send, headers_of
 
 ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
+MOST_HEADERS = 32 * 1024
 _log = logging.getLogger("pod_server.requests")
 
 
@@ -44,6 +45,8 @@ class Front:
         sending = _Sending(send, secrets.token_urlsafe(9))
         scope["pod_server.request"] = sending.request
         try:
+            if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEADERS:
+                raise TooLarge(f"The header lines have more than {MOST_HEADERS} bytes.", limit=MOST_HEADERS)
             if _is_service(scope["path"]):
                 await self._service(scope, receive, sending)
             else:

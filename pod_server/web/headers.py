@@ -27,6 +27,7 @@ METHODS = b"GET, HEAD, OPTIONS, PUT, POST, PATCH, DELETE"
 _ACTIVE = ("text/html", "application/xhtml", "image/svg", "text/xml", "application/xml", "javascript", "ecmascript")
 _WORDS = ((Mode.READ, "read"), (Mode.APPEND, "append"), (Mode.WRITE, "write"), (Mode.CONTROL, "control"))
 ACCEPT_RDF = ", ".join(READABLE).encode()
+LONGEST_ORIGIN = 300
 ACCEPT_PATCH = b"text/n3, application/sparql-update"
 
 
@@ -100,10 +101,10 @@ def content(media_type: str) -> Lines:
     return tuple(lines)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def cross_origin(origin: str | None) -> Lines:
     """CORS for pod data: any origin, by name, never with cookies (Solid Protocol, section 8)."""
-    if origin is None:
+    if origin is None or len(origin) > LONGEST_ORIGIN:
         return ((b"vary", b"Accept, Authorization, Origin"),)
     return (
         (b"access-control-allow-origin", origin.encode("latin-1", "replace")),

@@ -5,18 +5,36 @@ Called through services.py; the work is identity/provider.py's.
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from pod_server.errors import Malformed
+from pod_server.errors import Busy, Malformed
 from pod_server.identity import OAuthError, Provider
 from pod_server.rdf import guard_json
 from pod_server.web.resources import read_body
 
 BODY_LIMIT = 64 * 1024
+REGISTRATIONS = 30
+"""Registrations that the host takes in a minute: each is a row that stays."""
+
+
+class _Pace:
+    """At most so many steps within so many seconds."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._steps: deque[float] = deque(maxlen=most)
+        self._seconds = seconds
+
+    def step(self, now: float) -> None:
+        """Take a step, or raise Busy."""
+        if len(self._steps) == self._steps.maxlen and now - self._steps[0] < self._seconds:
+            raise Busy("Too many registrations at the moment.", retry_after=int(self._seconds))
+        self._steps.append(now)
 
 
 def routes(provider: Provider, base: str) -> APIRouter:
@@ -39,8 +57,11 @@ def routes(provider: Provider, base: str) -> APIRouter:
         granted = provider.token(form, headers.get("authorization"), headers.get("dpop"), f"{base}.host/oidc/token")
         return _answer(granted, 200)
 
+    pace = _Pace(REGISTRATIONS, 60.0)
+
     @router.post("/.host/oidc/register")
     async def register(request: Request) -> Response:
+        pace.step(time.monotonic())
         body = await read_body(request.receive, BODY_LIMIT)
         guard_json(body)
         try:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from pod_server.errors import Malformed
-from pod_server.terms import Path
+from pod_server.terms import ACL_SUFFIX, META_SUFFIX, Path
 
 MAX_PATH = 2048
 MAX_LEVELS = 64
@@ -43,6 +43,8 @@ def split_target(raw: bytes) -> tuple[str, Path]:
     *folders, last = [normal(segment) for segment in inner]
     if "" in folders:
         raise Malformed("The path holds an empty segment.")
+    if any(folder.endswith((ACL_SUFFIX, META_SUFFIX)) for folder in folders):
+        raise Malformed("A name that ends in .acl or .meta is an auxiliary resource's, never a container's.")
     return name, Path("/" + "/".join([*folders, last]))
 
 
@@ -63,8 +65,10 @@ def normal(segment: str) -> str:
 
 def member_name(slug: str | None, container: bool, random: str) -> str:
     """The name of a new member: from its Slug (RFC 5023, section 9.7) where that gives one, else the random one."""
-    wanted = quote(slug.strip().strip("/")[:200].replace("/", "-"), safe="!$'()*,;:@-._~") if slug else ""
-    reserved = wanted.lower().endswith((".acl", ".meta")) or wanted.startswith(".") or "%00" in wanted
-    if not wanted or reserved:
+    try:
+        wanted = normal(quote((slug or "").strip().strip("/")[:200].replace("/", "-"), safe=_KEPT))
+    except Malformed:
+        return random
+    if not wanted or wanted.startswith(".") or wanted.lower().endswith((ACL_SUFFIX, META_SUFFIX)):
         return random
     return wanted + "/" if container else wanted

@@ -7,17 +7,21 @@ answers; it decides nothing and knows no SQL.
 
 from __future__ import annotations
 
+import asyncio
+import os
+import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, BinaryIO
 
-from pod_server.errors import Malformed, NotAllowed, TooLarge, UnsupportedFormat
+from pod_server.asking import refusal
+from pod_server.errors import Corrupt, Malformed, NotAllowed, TooLarge, UnsupportedFormat
 from pod_server.identity.proof import Proofs
 from pod_server.patch import read_n3_patch, read_sparql_update
-from pod_server.pod import NO_CONDITIONS, Conditions, Pods, Target, Upload, Written
+from pod_server.pod import NO_CONDITIONS, Conditions, Pods, Representation, Target, Upload, Written
 from pod_server.rdf import syntax_of
 from pod_server.rdf.guards import MAX_RDF_BYTES
 from pod_server.store.bodies import INLINE_LIMIT
@@ -30,7 +34,11 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 CHUNK = 256 * 1024
+IDLE_SECONDS = 60
 PATCH_TYPES = {"text/n3": read_n3_patch, "application/sparql-update": read_sparql_update}
+_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+_MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(\s*;[\x20-\x7e\xa0-\xff]{{0,400}})?")
+"""RFC 6838, section 4.2; parameters as they come."""
 _CONDITIONAL = {"if-match", "if-none-match"}
 _CONTAINER_LINK = "http://www.w3.org/ns/ldp#BasicContainer"
 _ANY_CONTAINER_LINK = "http://www.w3.org/ns/ldp#Container"
@@ -74,6 +82,8 @@ class Resources:
         if method is None:
             raise NotAllowed(f"{scope['method'][:20]} is not taken here.", allow=list(self._methods))
         headers = headers_of(scope)
+        if "host" not in headers and scope["http_version"] == "1.1":
+            raise Malformed("An HTTP/1.1 request names its host.")
         name, path = split_target(scope["raw_path"])
         if path == "":
             await self._to_root(name, headers, send)
@@ -108,12 +118,26 @@ class Resources:
             return await answer(send, 304, fields[3:], b"", request.origin)
         if found.stored_as is not None:
             found = await self._pods.converted(request.target, found)
+            if not self._pods.may_still_read(request.caller, request.target):
+                raise refusal(request.caller)
         if request.scope["method"] == "HEAD":
             fields.append((b"content-length", str(found.size).encode()))
             return await answer(send, 200, fields, None, request.origin)
         if isinstance(found.body, bytes):
             return await answer(send, 200, fields, found.body, request.origin)
-        return await stream(send, fields, found.body, found.size, request.origin)
+        return await self._stream(request, send, fields, found)
+
+    async def _stream(self, request: Request, send: Send, fields: lines.Headers, found: Representation) -> None:
+        """A large body in pieces of 256 kB; it ends where a revocation meets it."""
+        assert isinstance(found.body, FilePath)  # noqa: S101 - the caller looked
+        with _whole(found.body, found.size) as source:
+            sent = [*fields, *lines.cross_origin(request.origin), (b"content-length", str(found.size).encode())]
+            await send({"type": "http.response.start", "status": 200, "headers": sent})
+            while piece := source.read(CHUNK):
+                if not self._pods.may_still_read(request.caller, request.target):
+                    raise refusal(request.caller)
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
 
     async def _options(self, request: Request, send: Send) -> None:
         fields = list(lines.described(request.root, request.target.path, kind_of(request.target.path)))
@@ -140,6 +164,7 @@ class Resources:
         wants_container = _CONTAINER_LINK in link or _ANY_CONTAINER_LINK + ">" in link
         other = secrets.token_urlsafe(12) + ("/" if wants_container else "")
         name = member_name(request.headers.get("slug"), wants_container, other)
+        split_target(f"/{container.pod.name}{container.path}{name}".encode())
         upload = await self._upload(request, Target(container.pod, Path(container.path + name)))
         written = await self._pods.post(request.caller, container, (name, other), upload)
         await self._answer_written(request, written, send)
@@ -177,6 +202,8 @@ class Resources:
             if length not in (None, "0") or request.headers.get("transfer-encoding"):
                 raise Malformed("A write with a body needs a Content-Type.")
             media_type = "text/turtle" if is_container(target.path) else "application/octet-stream"
+        if not _MEDIA_TYPE.fullmatch(media_type):
+            raise Malformed("The Content-Type is no media type.")
         if request.headers.get("content-encoding") not in (None, "identity"):
             raise UnsupportedFormat("Bodies are taken without a Content-Encoding.", supported=["identity"])
         is_rdf = syntax_of(media_type) is not None
@@ -238,7 +265,11 @@ async def pieces(receive: Receive, limit: int) -> Any:
     """The body as it arrives.  Raises TooLarge past the limit, Malformed when the client went away."""
     taken = 0
     while True:
-        message = await receive()
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                message = await receive()
+        except TimeoutError:
+            raise Malformed(f"The body stood still for {IDLE_SECONDS} seconds.") from None
         if message["type"] == "http.disconnect":
             raise Malformed("The client went away before the body was whole.")
         piece = message.get("body", b"")
@@ -265,11 +296,13 @@ async def answer(send: Send, status: int, fields: lines.Headers, body: bytes | N
     await send({"type": "http.response.body", "body": body or b""})
 
 
-async def stream(send: Send, fields: lines.Headers, file: FilePath, size: int, origin: str | None) -> None:
-    """Send a file in pieces of 256 kB; reads come from the page cache, the socket sets the pace."""
-    sent = [*fields, *lines.cross_origin(origin), (b"content-length", str(size).encode())]
-    with file.open("rb") as source:
-        await send({"type": "http.response.start", "status": 200, "headers": sent})
-        while piece := source.read(CHUNK):
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+def _whole(file: FilePath, size: int) -> BinaryIO:
+    """The file of a large body, open.  Raises Corrupt, while that can still be said, when it is gone or cut."""
+    try:
+        source = file.open("rb")
+    except FileNotFoundError:
+        raise Corrupt("The file with these bytes is gone.") from None
+    if os.fstat(source.fileno()).st_size != size:
+        source.close()
+        raise Corrupt("The file with these bytes was altered.")
+    return source
