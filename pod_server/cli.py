@@ -12,11 +12,12 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 import uvicorn
 from rich.console import Console
@@ -25,11 +26,12 @@ from rich.table import Table
 from pod_server import __version__, logs
 from pod_server.composition import Host, compose
 from pod_server.config import Config, load
-from pod_server.errors import Conflict, PodError
+from pod_server.errors import Conflict, Invalid, Missing, PodError
 from pod_server.landing import sandbox
 from pod_server.landing.catalogue import DATA_SETS, find
 from pod_server.provision import Provision
 from pod_server.store import backup as copies
+from pod_server.store import checkup
 from pod_server.store.files import make_folder
 from pod_server.store.host import HostDatabase, PodRow
 from pod_server.store.sqlite import SqliteStore, take_lock
@@ -80,6 +82,13 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, when_up: Callable[[], None]) -> None:
         super().__init__(config)
         self._when_up = when_up
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """A stop that was asked for is no failure: the signal is not raised again once all is drained."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
 
     async def startup(self, sockets: Any = None) -> None:
         """Bind, then tell."""
@@ -137,6 +146,8 @@ def _dev_users(host: Host, config: Config, names: list[str]) -> dict[str, dict[s
     """Pods and credentials, the same again for the same folder: a test host keeps its secrets in the clear."""
     file = config.data / "dev.json"
     known: dict[str, dict[str, str]] = json.loads(file.read_text()) if file.exists() else {}
+    if any(not user["pod"].startswith(config.base) for user in known.values()):
+        raise Conflict(f"The pods of {config.data} were made for another address than {config.base}.")
     for name in names:
         if name not in known:
             made = host.operator.add_pod(name, name.title(), open_folder=True)
@@ -226,8 +237,16 @@ def partner_link(
     config: Settings = None,
 ) -> None:
     """Tie a partner's customer to a pod; prints the pseudonym that the partner uses."""
-    starts = time.mktime(time.strptime(since, "%Y-%m-%d"))
+    starts = _day(since)
     _show(_operate(data, config, "add_link", partner=partner, pod=pod, starts=starts, ends=None))
+
+
+def _day(text: str) -> float:
+    """The first instant of a day (UTC), as links count.  Raises Invalid."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        raise Invalid(f"{text!r} is no day; write it as 2024-01-31.") from None
 
 
 @partner_app.command("unlink")
@@ -274,6 +293,7 @@ def sample(
 ) -> None:
     """Print a partner's file of an invented citizen, in the format that the partner really delivers."""
     find(data_set)
+    _day(f"{month}-01")
     citizen = sandbox.citizens(1, seed)[0]
     made = next(each for each in sandbox.deliveries(citizen, [month]) if each.data_set == data_set)
     sys.stdout.write(made.payload.decode() + "\n")
@@ -295,6 +315,8 @@ _ROUTES = {
 def _operate(data: Path | None, file: Path | None, action: str, **given: Any) -> Any:
     """Do something as the operator: on the data folder itself, or through the host that owns it."""
     config = load(file, data=data)
+    if action != "add_pod" and not (config.data / "host.db").exists():
+        raise Missing(f"There is no host in {config.data}.")
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         store = SqliteStore(config.data, time.time)
@@ -310,15 +332,20 @@ def _operate(data: Path | None, file: Path | None, action: str, **given: Any) ->
 
 
 def _ask_host(config: Config, action: str, given: dict[str, Any]) -> Any:
+    import httpx  # noqa: PLC0415 - takes 80 ms, and `serve` never needs it
+
     method, route, names = _ROUTES[action]
     address = json.loads((config.data / "host.json").read_text())["url"]
     token = json.loads((config.data / "secrets.json").read_text())["admin"]
-    answer = httpx.request(
-        method,
-        f"{address}.host/admin/{route}",
-        headers={"Authorization": f"Bearer {token}"},
-        json={names.get(key, key): value for key, value in given.items()} if method == "POST" else None,
-    )
+    try:
+        answer = httpx.request(
+            method,
+            f"{address}.host/admin/{route}",
+            headers={"Authorization": f"Bearer {token}"},
+            json={names.get(key, key): value for key, value in given.items()} if method == "POST" else None,
+        )
+    except httpx.HTTPError as error:
+        raise Missing(f"The host does not answer ({type(error).__name__}).") from None
     document = answer.json()
     if answer.is_error:
         raise PodError(document.get("detail", answer.text))
@@ -340,14 +367,17 @@ def backup(
 ) -> None:
     """Copy all pods while the host runs; each is consistent in itself.  Host secrets are not copied."""
     settings = load(config, data=data)
-    make_folder(target)
-    database = HostDatabase(settings.data)
-    for row in database.pods():
-        copies.copy_pod(settings.data / "pods" / row.id[:2] / row.id, target / "pods" / row.id)
-    (target / "host.db").unlink(missing_ok=True)
-    database.backup(target / "host.db")
-    out.print(f"{len(database.pods())} pods copied to {target}. Keep {settings.data / 'secrets.json'} apart, and safe.")
-    database.close()
+    tally = copies.backup_host(settings.data, target)
+    _tell(tally, f"copied to {target}. Keep {settings.data / 'secrets.json'} apart, and safe.")
+
+
+def _tell(tally: copies.Tally, done: str) -> None:
+    """What was copied, and what could not be: exit code 1 when there is any of it."""
+    for failure in tally.failures:
+        out.print(f"{failure.where}: {failure.sentence}")
+    missed = f" {len(tally.failures)} pods could not be copied." if tally.failures else ""
+    out.print(f"{tally.pods - len(tally.failures)} pods {done}{missed}")
+    raise typer.Exit(1 if tally.failures else 0)
 
 
 @app.command()
@@ -358,35 +388,34 @@ def restore(
 ) -> None:
     """Put a backup into a data folder that has no pods yet."""
     settings = load(config, data=data)
-    make_folder(settings.data / "pods")
-    os.close(take_lock(settings.data))
-    if (settings.data / "host.db").exists():
-        raise Conflict(f"{settings.data} has a host already; restore into an empty folder.")
-    database = HostDatabase(source)
-    rows = database.pods()
-    for row in rows:
-        copies.restore_pod(source / "pods" / row.id, settings.data / "pods" / row.id[:2] / row.id)
-    database.backup(settings.data / "host.db")
-    database.close()
-    out.print(f"{len(rows)} pods restored into {settings.data}.")
+    copies.check_restore(source, settings.data)
+    make_folder(settings.data)
+    lock = take_lock(settings.data)
+    try:
+        tally = copies.restore_host(source, settings.data)
+    finally:
+        os.close(lock)
+    _tell(tally, f"restored into {settings.data}.")
 
 
 @app.command()
 def verify(data: Data = None, config: Settings = None) -> None:
     """Check every pod: files, hashes, chains, counts; and say what confines the workers."""
     settings = load(config, data=data)
-    database = HostDatabase(settings.data)
-    rows = database.pods()
-    database.close()
+    rows = copies.pods_of(settings.data)
     found = sum(_verify_one(settings, row) for row in rows)
     out.print(f"{len(rows)} pods checked, {found} findings. Workers are {asyncio.run(_confinement())}.")
     raise typer.Exit(1 if found else 0)
 
 
 def _verify_one(config: Config, row: PodRow) -> int:
-    findings = copies.verify_pod(config.data / "pods" / row.id[:2] / row.id)
+    folder = copies.folder_in(config.data, row.id)
+    findings = checkup.verify_pod(folder)
     for finding in findings:
         out.print(f"{row.name}: {finding.where}: {finding.sentence}")
+    left = 0 if findings else checkup.unnamed(folder, time.time())
+    if left:
+        out.print(f"{row.name}: a note: {left} files of refused uploads wait to be swept.")
     return len(findings)
 
 
@@ -412,9 +441,6 @@ def main() -> None:
         app()
     except PodError as error:
         complaints.print(f"[bold]pod-server:[/bold] {error.detail}")
-        raise SystemExit(1) from None
-    except httpx.HTTPError as error:
-        complaints.print(f"[bold]pod-server:[/bold] the host does not answer ({type(error).__name__}).")
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

@@ -25,6 +25,7 @@ from pod_server.pod import Pods
 from pod_server.provision import Provision
 from pod_server.query.views import Views
 from pod_server.rdf import Syntax, syntax_of
+from pod_server.store import descriptors
 from pod_server.store.contract import Clock
 from pod_server.store.host import HostDatabase, Secrets, load_secrets
 from pod_server.store.sqlite import SqliteStore
@@ -100,6 +101,7 @@ def compose(config: Config, clock: Clock = time.time) -> Host:
 
 def _owned(config: Config, clock: Clock) -> SqliteStore:
     """The store of a data folder; a command line that is just using it gets two seconds to finish."""
+    descriptors.raise_limit()
     deadline = time.monotonic() + 2.0
     while True:
         try:

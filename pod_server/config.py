@@ -30,8 +30,7 @@ class Config:
     this machine, for development.  trust_proxy: addresses of proxies whose
     forwarding headers count, comma-separated.  workers: processes for parsing
     and landing.  view_workers: processes that hold query views.  view_memory,
-    body_limit in bytes; query_seconds: when a query is ended.  keep_bodies_days:
-    how long superseded bodies stay.
+    body_limit in bytes; query_seconds: when a query is ended.
     """
 
     data: Path = Path("data")

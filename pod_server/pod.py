@@ -37,7 +37,7 @@ from pod_server.patch.document import patched
 from pod_server.rdf import READABLE, WRITABLE, Syntax, choose, parse, serialise, syntax_of
 from pod_server.rdf.jobs import check_syntax, convert
 from pod_server.rdf.vocabulary import LDP
-from pod_server.representation import LISTING_PREFIXES, container_statements, last_modified
+from pod_server.representation import container_statements, last_modified, listing_turtle
 from pod_server.store.bodies import INLINE_LIMIT, inline
 from pod_server.store.contract import (
     Append,
@@ -250,9 +250,11 @@ class Pods:
             raise NotAcceptable("A container is given as RDF.", available=list(WRITABLE))
         members = self.members(asking, entry)
         iri = asking.rules.iri(asking.pod, entry.path)
-        statements = container_statements(iri, members, asking.rules.iri(asking.pod, Path("")))
-        syntax = syntax_of(media_type) or Syntax.TURTLE
-        body = serialise(statements, syntax, prefixes=LISTING_PREFIXES)
+        root = asking.rules.iri(asking.pod, Path(""))
+        if media_type == Syntax.TURTLE.media_type:
+            body = listing_turtle(iri, members, root)
+        else:
+            body = serialise(container_statements(iri, members, root), syntax_of(media_type) or Syntax.N_TRIPLES)
         tag = self._etag(asking.snapshot.incarnation, entry, media_type, members)
         modified = last_modified(entry, members)
         return Representation(entry.path, entry.kind, media_type, body, len(body), tag, modified, Mode.NONE, Mode.NONE)
@@ -479,26 +481,27 @@ class Pods:
         self,
         caller: Caller,
         pod: PodRow,
-        link: Link,
-        plan: Callable[[Snapshot], tuple[Sequence[tuple[Path, bytes]], Sequence[DeliveryRow]]],
+        plan: Callable[[Snapshot], tuple[Link | None, Sequence[tuple[Path, bytes]], Sequence[DeliveryRow]]],
     ) -> Commit:
         """A partner's documents and their verdicts, in one append, decided from the link.
 
         plan is called with a snapshot, again when something moved: it gives
-        the documents (Turtle, each below the partner's own container; what it
-        read of them is expected to stand) and the verdicts.
+        the link as it is now (None when nothing may land), the documents
+        (Turtle, each below the partner's own container; what it read of them
+        is expected to stand) and the verdicts.
         """
 
         def planned(asking: Asking) -> Append:
+            link, documents, rows = plan(asking.snapshot)
             asking.link = link
-            documents, rows = plan(asking.snapshot)
             edits = []
             for path, body in documents:
                 asking.require(path, Mode.WRITE)
                 entry = asking.snapshot.entry(path)
                 asking.expectations.append(Version(path, None if entry is None else entry.version))
                 edits.append(Put(path, Kind.RDF, Syntax.TURTLE.media_type, inline(body)))
-            return replace(self._append(asking, tuple(edits)), deliveries=tuple(rows), cause=delivered_by(link))
+            cause = "" if link is None else delivered_by(link)
+            return replace(self._append(asking, tuple(edits)), deliveries=tuple(rows), cause=cause)
 
         return await self._decided(caller, Target(pod, LANDED), planned)
 

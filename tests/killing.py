@@ -15,6 +15,9 @@ import apsw
 import httpx
 from solid import Agent, TestHost, free_port, running
 
+from pod_server.store.backup import folder_in
+from pod_server.store.checkup import verify_pod
+
 WRITERS = 8
 
 
@@ -74,7 +77,15 @@ def kill_round(folder: Path, port: int, seed: int, seconds: float) -> Toll:
         ready = time.monotonic() - began
         toll = _audit(host, account)
         toll.seconds_to_ready = ready
+    toll.findings = len(verify_pod(_home(folder / "data", "alice")))
     return toll
+
+
+def _home(data: Path, name: str) -> Path:
+    connection = apsw.Connection(str(data / "host.db"))
+    [(pod,)] = connection.execute("SELECT id FROM pod WHERE name = ?", (name,))
+    connection.close()
+    return folder_in(data, pod)
 
 
 def _write(host: TestHost, account: Account, number: int, seed: int) -> None:
@@ -108,7 +119,7 @@ def _audit(host: TestHost, account: Account) -> Toll:
         found = agent.get(root + name)
         listed = f"<{root}{name}>" in listings[folder]
         if name in account.acknowledged:
-            toll.lost += found.status_code == 404
+            toll.lost += found.status_code != 200
             toll.unlisted += not listed
         elif found.status_code != 404:
             toll.half_visible += not listed
@@ -116,7 +127,11 @@ def _audit(host: TestHost, account: Account) -> Toll:
             toll.half_visible += listed
         toll.torn += found.status_code == 200 and found.content != body
     for number, step in account.versions.items():
-        found = agent.get(f"{root}kill/{next(iter(account.sent)).split('/')[1]}/version{number}").text
+        answer = agent.get(f"{root}kill/{next(iter(account.sent)).split('/')[1]}/version{number}")
+        if answer.status_code != 200:
+            toll.lost += 1
+            continue
+        found = answer.text
         kept = int(found.split("<#is> ")[1].split(" ")[0])
         toll.lost += kept < step
         toll.torn += found.count("é") != 2000

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from solid import Agent, free_port, running
+
+from pod_server.provision import Provision
+from pod_server.store.backup import backup_host, folder_in, pods_of, restore_host
+from pod_server.store.checkup import verify_pod
+from pod_server.store.host import HostDatabase
+from pod_server.store.sqlite import SqliteStore
 
 
 def cli(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -66,6 +74,106 @@ def test_verify_tells_damage(tmp_path: Path) -> None:
     assert told.returncode == 1
     assert "alice" in told.stdout
     assert "differ" in told.stdout
+
+
+def folder_of(data: Path, name: str) -> Path:
+    """Where a pod is kept."""
+    [row] = [each for each in pods_of(data) if each.name == name]
+    return folder_in(data, row.id)
+
+
+def with_pods(data: Path, *names: str) -> None:
+    """A data folder with these pods, that nobody serves."""
+    data.mkdir()
+    store, database = SqliteStore(data, time.time), HostDatabase(data)
+    for name in names:
+        Provision(store, database, time.time, "http://localhost:8000/").pod(name)
+    database.close()
+    asyncio.run(store.close())
+
+
+def one_sentence(told: subprocess.CompletedProcess[str]) -> bool:
+    """A refusal as people should meet it: exit code 1, a sentence, no traceback."""
+    return told.returncode == 1 and "pod-server:" in told.stderr and "Traceback" not in told.stderr
+
+
+def test_a_mistyped_folder_is_one_sentence_and_makes_nothing(tmp_path: Path) -> None:
+    """verify, backup and restore of a folder that is not there, or holds no host, leave no trace."""
+    nowhere, empty, target = tmp_path / "nowhere", tmp_path / "empty", tmp_path / "target"
+    empty.mkdir()
+    for data in (nowhere, empty):
+        assert one_sentence(cli("verify", "--data", str(data)))
+        assert one_sentence(cli("backup", str(target), "--data", str(data)))
+        assert one_sentence(cli("restore", str(data), "--data", str(target)))
+    assert sorted(each.name for each in tmp_path.rglob("*")) == ["empty"]
+
+
+def test_one_damaged_pod_is_counted_and_the_others_go_on(tmp_path: Path) -> None:
+    """verify, backup and restore tell the pod that is damaged, do all others, and exit with 1."""
+    data, copy, elsewhere = tmp_path / "data", tmp_path / "copy", tmp_path / "elsewhere"
+    with_pods(data, "ana", "ben", "cem")
+    (folder_of(data, "ana") / "pod.sqlite").write_bytes(b"")
+    (folder_of(data, "ben") / "pod.sqlite").write_bytes(b"no database" * 1000)
+    for command in (("verify",), ("backup", str(copy))):
+        told = cli(*command, "--data", str(data))
+        assert told.returncode == 1
+        assert "Traceback" not in told.stderr
+        assert "ana: " in told.stdout
+        assert "ben: " in told.stdout
+        assert "cem: " not in told.stdout
+    told = cli("restore", str(copy), "--data", str(elsewhere))
+    assert told.returncode == 1
+    assert "1 pods restored" in told.stdout
+    assert verify_pod(folder_of(elsewhere, "cem")) == []
+
+
+def test_backup_beside_pods_being_made_restores(tmp_path: Path) -> None:
+    """Pods are made while a backup runs: it restores, with every pod that it lists."""
+    data, copy, elsewhere = tmp_path / "data", tmp_path / "copy", tmp_path / "elsewhere"
+    with running(tmp_path) as host:
+        stop = threading.Event()
+
+        def make() -> None:
+            number = 0
+            while not stop.is_set():
+                host.operate("pods", name=f"citizen{number}")
+                number += 1
+
+        maker = threading.Thread(target=make)
+        maker.start()
+        try:
+            for _ in range(3):
+                time.sleep(0.1)
+                assert backup_host(data, copy).failures == ()
+                assert {row.id for row in pods_of(copy)} <= {each.name for each in (copy / "pods").iterdir()}
+        finally:
+            stop.set()
+            maker.join()
+    elsewhere.mkdir()
+    tally = restore_host(copy, elsewhere)
+    assert (tally.pods, tally.failures) == (len(pods_of(copy)), ())
+    assert tally.pods > 2
+    assert not any(verify_pod(folder_in(elsewhere, row.id)) for row in pods_of(elsewhere))
+
+
+def test_an_interrupted_restore_is_resumed(tmp_path: Path) -> None:
+    """What an interrupted restore left is no host; the same restore again ends it.  Pods of others are not replaced."""
+    data, copy, elsewhere = tmp_path / "data", tmp_path / "copy", tmp_path / "elsewhere"
+    with_pods(data, "ana", "ben")
+    assert backup_host(data, copy).failures == ()
+    assert cli("restore", str(copy), "--data", str(elsewhere)).returncode == 0
+    ids = {row.id for row in pods_of(elsewhere)}
+    (elsewhere / "host.db").unlink()
+    assert one_sentence(cli("restore", str(copy), "--data", str(elsewhere)))  # pods without a host: whose are they?
+    (elsewhere / "restoring").touch()
+    (elsewhere / "pods" / ".restore-half").mkdir()
+    assert one_sentence(cli("serve", "--data", str(elsewhere)))
+    assert cli("restore", str(copy), "--data", str(elsewhere)).returncode == 0
+    assert {row.id for row in pods_of(elsewhere)} == ids
+    assert not (elsewhere / "restoring").exists()
+    assert not any(verify_pod(folder_in(elsewhere, row.id)) for row in pods_of(elsewhere))
+    assert one_sentence(cli("restore", str(copy), "--data", str(elsewhere)))
+    assert sorted(each.name for each in copy.iterdir()) == ["host.db", "pods"]
 
 
 def test_pods_and_partners_with_and_without_a_host(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import base64
 import io
 import json
 import re
+import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -64,8 +65,10 @@ def grid(house: TestHost) -> dict[str, Any]:
 
 @pytest.fixture
 def link(house: TestHost, grid: dict[str, Any]) -> str:
-    """A fresh link into a pod, so that no test's deliveries are another's."""
-    return house.link("grid", "dora")
+    """A fresh link into a fresh pod, so that no test's deliveries are another's."""
+    name = f"citizen-{secrets.token_hex(4)}"
+    house.operate("pods", name=name, title=name)
+    return house.link("grid", name)
 
 
 @pytest.fixture

@@ -6,7 +6,13 @@ Also deliveries as partners see them: verdicts, idempotence, links.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,12 +22,19 @@ from inprocess import Inside, inside
 from solid import Agent
 
 from pod_server.consent.grants import Wish
-from pod_server.errors import Invalid, Unauthenticated
+from pod_server.errors import Invalid, PodError, Unauthenticated
 from pod_server.identity import console_client
 from pod_server.landing import sandbox
+from pod_server.landing.deliveries import Deliveries
+from pod_server.landing.items import Item
+from pod_server.landing.transform import transform
+from pod_server.landing.work import merge_round, transform_batch
 from pod_server.pod import Target
 from pod_server.query.guard import inspect
+from pod_server.rdf import Syntax, parse
+from pod_server.store.contract import Append, DeliveryRow
 from pod_server.terms import PUBLIC, Caller, Path
+from pod_server.workers import Workers
 
 BE_GREEN = "https://begreen.example/app#it"
 
@@ -287,6 +300,262 @@ def _body(city: Inside, path: Path) -> bytes:
         entry = snapshot.entry(path)
         assert entry is not None
         return snapshot.body(entry)
+
+
+def test_a_link_that_ended_is_followed_by_the_next(city: Inside) -> None:
+    """Totals of two links that hold are never mixed; when the first has ended, the second continues and rectifies."""
+    citizen, other = sandbox.citizens(2, 7)
+    city.add_pod("eve")
+    first, second = city.link("grid", "eve"), city.link("grid", "eve")
+    grid = city.partners["grid"]
+    one, two, three = curves(citizen, "2024-06", first)[:3]
+    assert deliver(city, grid, one)[0]["outcome"] == "landed"
+    later = {**curves(other, "2024-06", second)[4]}
+    next_month = curves(other, "2024-07", second)[0]
+    before = bodies(city, "eve")
+    for item in (later, next_month):
+        refused = deliver(city, grid, item)[0]
+        assert refused["outcome"] == "quarantined"
+        assert "Another link" in refused["english"]
+    assert bodies(city, "eve") == before
+    city.call(city.host.operator.end_link, first)
+    assert deliver(city, grid, two)[0]["outcome"] == "revoked"
+    replaced = {**three, "link": second, "period": one["period"], "text": one["text"], "version": "moved"}
+    lines = deliver(city, grid, {**later, "version": "2"}, {**next_month, "version": "2"}, replaced)
+    assert [line["outcome"] for line in lines[:-1]] == ["landed", "landed", "rectified"]
+    totals = bodies(city, "eve")["/landed/grid/load-curve/day/2024/2024-06.ttl"].decode()
+    assert {one["period"], later["period"]} == set(re.findall(r"<#d([0-9-]+)>\n? ", totals))
+
+
+def curves(citizen: sandbox.Citizen, month: str, link: str) -> list[dict[str, Any]]:
+    """The load curves of a citizen's month, one line a day."""
+    made = sandbox.deliveries(citizen, [month])
+    return [as_line(each.item(link)) for each in made if each.data_set == "load-curve"]
+
+
+def bodies(city: Inside, name: str) -> dict[str, bytes]:
+    """Every landed document of a pod, by path."""
+
+    def read() -> dict[str, bytes]:
+        with city.host.store.snapshot(city.row(name).id) as snapshot:
+            entries = [snapshot.entry(path) for path in landed(city, name)]
+            return {entry.path: snapshot.body(entry) for entry in entries if entry is not None}
+
+    return dict(city.call(read))
+
+
+# In the engine itself, with something that happens in between ----------------------------------------------------
+
+
+GRID = Caller(None, "grid's client", None, partner="grid")
+
+
+class Meanwhile:
+    """The real workers; something happens before a kind of job, or takes the job's place."""
+
+    def __init__(
+        self, city: Inside, kind: Callable[..., Any], *happening: Callable[[], Awaitable[Any]] | tuple
+    ) -> None:
+        self.workers: Workers = city.host.pods._workers
+        self.kind = kind
+        self.happening = list(happening)
+
+    async def run(self, job: Callable[..., Any], *arguments: Any, seconds: float = 10.0) -> Any:
+        """The job, after what was to happen first; a worker's end is a real one."""
+        if job is self.kind and self.happening:
+            happens = self.happening.pop(0)
+            if isinstance(happens, tuple):
+                return await self.workers.run(*happens)
+            await happens()
+        return await self.workers.run(job, *arguments, seconds=seconds)
+
+
+def engine(city: Inside, workers: Any = None) -> Deliveries:
+    """A delivery engine over the host's rooms."""
+    workers = workers or city.host.pods._workers
+    return Deliveries(city.host.pods, city.host.database, workers, city.clock)
+
+
+def taken(city: Inside, engine_: Deliveries, *items: dict[str, Any]) -> tuple[list[str], PodError | None]:
+    """The outcomes of items, and what ended their stream."""
+
+    async def stream() -> AsyncIterator[Item]:
+        for item in items:
+            names = ("link", "data_set", "period", "version", "media_type")
+            yield Item(*(item[name] for name in names), item["text"].encode())
+
+    async def told() -> tuple[list[str], PodError | None]:
+        outcomes: list[str] = []
+        try:
+            async for decided in engine_.deliver(GRID, stream()):
+                outcomes.append(decided.outcome)  # noqa: PERF401 - what was told before a failure is kept
+        except PodError as error:
+            return outcomes, error
+        return outcomes, None
+
+    return city.run(told())
+
+
+ABORT, EXIT = (os.abort,), (os._exit, 3)
+
+
+@pytest.mark.parametrize(
+    ("endings", "first", "second"),
+    [((), "landed", "unchanged"), ((ABORT,), "landed", "unchanged"), ((ABORT, ABORT), "quarantined", "quarantined")],
+)
+def test_a_dead_worker_is_not_the_items_fault(city: Inside, endings: Any, first: str, second: str) -> None:
+    """An item whose worker is killed is tried again alone; only one that is too heavy twice is refused for good."""
+    name = f"gus{len(endings)}"
+    city.add_pod(name)
+    item = curves(sandbox.citizens(1, 7)[0], "2024-06", city.link("grid", name))[0]
+    told, ended = taken(city, engine(city, Meanwhile(city, transform_batch, *endings)), item)
+    assert (told, ended) == ([first], None)
+    assert taken(city, engine(city), item) == ([second], None)
+
+
+def test_an_item_without_a_verdict_ends_the_stream_at_its_place(city: Inside) -> None:
+    """What ended twice without a reason is named, not stored, and lands when sent again; the rest is told."""
+    city.add_pod("hal")
+    items = curves(sandbox.citizens(1, 7)[0], "2024-06", city.link("grid", "hal"))[:3]
+    # Two halves of a batch: two items and one; the first half dies, then its second item dies alone, twice.
+    items_alone = Alone(city, items[1]["period"])
+    told, ended = taken(city, engine(city, items_alone), *items)
+    assert told == ["landed"]
+    assert ended is not None
+    assert (ended.kind, ended.fields["limit"], ended.fields["period"]) == (
+        "limit-reached",
+        "engine",
+        items[1]["period"],
+    )
+    assert not [path for path in bodies(city, "hal") if items[1]["period"] in path]
+    assert taken(city, engine(city), *items) == (["unchanged", "landed", "landed"], None)
+
+
+class Alone(Meanwhile):
+    """The real workers, of which each ends that gets the item of one period."""
+
+    def __init__(self, city: Inside, period: str) -> None:
+        super().__init__(city, transform_batch)
+        self.period = period
+
+    async def run(self, job: Callable[..., Any], *arguments: Any, seconds: float = 10.0) -> Any:
+        """The job, or the end of its worker."""
+        if job is transform_batch and any(item.period == self.period for item in arguments[0]):
+            return await self.workers.run(*EXIT)
+        return await self.workers.run(job, *arguments, seconds=seconds)
+
+
+def test_what_landed_meanwhile_is_planned_again(city: Inside) -> None:
+    """A key that another stream used between plan and write keeps its content; the new item beside it lands."""
+    city.add_pod("ida")
+    link = city.link("grid", "ida")
+    one, two = curves(sandbox.citizens(1, 7)[0], "2024-06", link)[:2]
+    key = json.dumps([link, one["data_set"], one["period"], one["version"]], ensure_ascii=False)
+    row = DeliveryRow(key, link, "grid", one["data_set"], one["period"], one["version"], "another", "landed", 0.0)
+
+    async def meanwhile() -> None:
+        await city.host.store.append(city.row("ida").id, Append(GRID, 0.0, deliveries=(row,)))
+
+    told = taken(city, engine(city, Meanwhile(city, merge_round, meanwhile)), one, two)
+    assert told == (["quarantined", "landed"], None)
+    written = bodies(city, "ida")
+    assert not [path for path in written if one["period"] in path]
+    assert one["period"].encode() not in written["/landed/grid/load-curve/day/2024/2024-06.ttl"]
+    assert [path for path in written if two["period"] in path]
+
+
+@pytest.mark.parametrize("case", ["the link", "the partner"])
+def test_an_end_reaches_queued_writes(city: Inside, case: str) -> None:
+    """A link that ends after its items were read and before they are written lands nothing; others' items land."""
+    name = "jo-" + case[4:]
+    city.add_pod(name)
+    city.add_pod(f"{name}2")
+    link, other = city.link("grid", name), city.link("grid", f"{name}2")
+    citizen, database = sandbox.citizens(1, 7)[0], city.host.database._connection
+
+    async def meanwhile() -> None:
+        if case == "the link":
+            city.host.operator.end_link(link)
+        else:
+            database.execute("UPDATE partner SET suspended = 1 WHERE id = 'grid'")
+
+    items = [curves(citizen, "2024-06", each)[0] for each in (link, other)]
+    try:
+        told = taken(city, engine(city, Meanwhile(city, merge_round, meanwhile)), *items)
+    finally:
+        city.call(database.execute, "UPDATE partner SET suspended = NULL WHERE id = 'grid'")
+    assert told == (["revoked", "landed" if case == "the link" else "revoked"], None)
+    assert bool(bodies(city, f"{name}2")) == (case == "the link")
+    assert bodies(city, name) == {}
+
+
+def test_concurrent_streams_into_one_pod(city: Inside) -> None:
+    """Six streams of twelve days each, all touching the same months: every item lands and every total is exact."""
+    city.add_pod("kim")
+    link, citizen = city.link("grid", "kim"), sandbox.citizens(1, 7)[0]
+    days = [item for month in ("2024-01", "2024-02", "2024-03") for item in curves(citizen, month, link)][:72]
+    grid = city.partners["grid"]
+    with ThreadPoolExecutor(6) as streams:
+        told = list(streams.map(lambda n: deliver(city, grid, *days[n::6]), range(6)))
+    assert [line.get("outcome") for lines in told for line in lines[:-1]] == ["landed"] * 72
+    expected: dict[str, Decimal] = {}
+    for item in days:
+        made = transform(Item(link, "load-curve", item["period"], "1", "application/json", item["text"].encode()))
+        watt_hours = Decimal(made.siblings[0].contributions[0][1].split()[0])
+        expected[item["period"][:7]] = expected.get(item["period"][:7], Decimal(0)) + watt_hours / 1000
+    assert months_of(city, "kim") == expected
+
+
+def months_of(city: Inside, name: str, year: int = 2024) -> dict[str, Decimal]:
+    """The monthly totals of a pod in kilowatt-hours, as stored."""
+    path = f"/landed/grid/load-curve/month/{year}.ttl"
+    said: dict[str, dict[str, str]] = {}
+    for quad in parse(bodies(city, name).get(path, b""), Syntax.TURTLE, f"http://h{path}"):
+        said.setdefault(str(quad.subject), {})[quad.predicate.value.rpartition("/")[2]] = getattr(
+            quad.object, "value", ""
+        )
+    return {each["energy#month"]: Decimal(each["hasSimpleResult"]) for each in said.values() if "energy#month" in each}
+
+
+def test_a_month_is_told_when_it_is_over(city: Inside) -> None:
+    """Polled every night a monthly total tells no day: it appears once, complete, with the next month's first day."""
+    city.add_pod("lea")
+    link, citizen = city.link("grid", "lea"), sandbox.citizens(1, 7)[0]
+    may, june, july = (curves(citizen, month, link) for month in ("2024-05", "2024-06", "2024-07"))
+
+    def on(day: str, *items: dict[str, Any]) -> None:
+        city.clock.ahead = datetime.fromisoformat(f"{day}T00:10:00+02:00").timestamp() - time.time()
+        assert taken(city, engine(city), *items) == (["landed"] * len(items), None)
+
+    try:
+        for night in range(2, 7):
+            on(f"2024-06-{night:02}", june[night - 2])
+            assert months_of(city, "lea") == {}
+        on("2024-06-07", *may[:3], june[5])
+        assert set(months_of(city, "lea")) == {"2024-05"}
+        on("2024-06-30", june[28])
+        assert set(months_of(city, "lea")) == {"2024-05"}
+        on("2024-07-02", july[0])
+        told = months_of(city, "lea")
+        assert set(told) == {"2024-05", "2024-06"}
+        before = version(city, "lea")
+        on("2024-07-03", july[1])
+        assert (months_of(city, "lea"), version(city, "lea")) == (told, before)
+        on("2024-07-04", june[29])
+        assert months_of(city, "lea")["2024-06"] > told["2024-06"]
+    finally:
+        city.clock.ahead = 0
+
+
+def version(city: Inside, name: str) -> int | None:
+    """At which change the monthly totals were written last."""
+
+    def read() -> int | None:
+        with city.host.store.snapshot(city.row(name).id) as snapshot:
+            entry = snapshot.entry(Path("/landed/grid/load-curve/month/2024.ttl"))
+            return None if entry is None else entry.version
+
+    return city.call(read)
 
 
 def test_only_partners_deliver_and_partners_do_nothing_else(city: Inside) -> None:

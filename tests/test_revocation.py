@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -12,10 +13,13 @@ from inprocess import Inside, inside
 from solid import Agent
 
 from pod_server.consent.grants import Wish
-from pod_server.errors import PodError
+from pod_server.errors import Busy, LimitReached, Malformed, PodError
 from pod_server.pod import Target, Upload
+from pod_server.query.guard import UNION_DEFAULT_GRAPH, Dataset, inspect
+from pod_server.query.views import Answer, Question, Views
 from pod_server.store.contract import Append, Moved
-from pod_server.terms import Caller, Path
+from pod_server.terms import PUBLIC, Caller, Path
+from pod_server.web import sparql
 
 ACL = "@prefix acl: <http://www.w3.org/ns/auth/acl#> . @prefix foaf: <http://xmlns.com/foaf/0.1/> ."
 BOB = "https://bob.example/card#me"
@@ -223,6 +227,137 @@ def test_between_decide_and_write(town: Inside, case: str) -> None:
         town.clock.ahead = 0
         pods._store = store
     assert "changed" in scene.ana.get(f"{scene.folder}note").text
+
+
+class _Interrupted:
+    """The real views; something happens after a first answer was made and before it can be sent."""
+
+    def __init__(self, views: Views, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        self._views = views
+        self._meanwhile = meanwhile
+        self.asked = 0
+        self.fresh = views.fresh
+
+    async def ask(self, question: Question) -> Answer:
+        """Let it happen once."""
+        answer = await self._views.ask(question)
+        self.asked += 1
+        if self.asked == 1:
+            await self._meanwhile()
+        return answer
+
+
+@pytest.mark.parametrize("case", [*CASES, "nothing"])
+def test_during_a_query(town: Inside, case: str) -> None:
+    """What was taken away while a query ran is not in its answer; when nothing was, it is, from the first answer."""
+    name = "during-" + case.replace(" ", "-")
+    scene = Scene(town, name)
+    members = f"<#us> <http://www.w3.org/2006/vcard/ns#hasMember> <{BOB}> ."
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 600))
+    expiry = (
+        "; acl:condition [ a <https://w3id.org/self-data/access#ExpiryCondition> ;"
+        f' <https://w3id.org/self-data/access#until> "{stamp}"^^<http://www.w3.org/2001/XMLSchema#dateTimeStamp> ]'
+    )
+    assert town.owner("club").put(f"{town.base}club/open/{name}", members).status_code == 201
+    who = f"acl:agentGroup <{town.base}club/open/{name}#us>" if case == "group" else f"acl:agent <{BOB}>"
+    scene.set_rules(allow(scene.folder, who, "acl:Read", expiry if case == "expiry" else ""))
+    store, ana, club = town.host.store, town.row("ana").id, town.row("club").id
+
+    async def revoke() -> None:
+        if case == "policy":
+            await store.append(ana, raw_append(town, f"/{name}/.acl", rules(scene.owner, scene.folder, "")))
+        elif case == "new nearer policy":
+            nearer = rules(scene.owner, f"{scene.folder}note", "")
+            await store.append(ana, raw_append(town, f"/{name}/note.acl", nearer))
+        elif case == "group":
+            await store.append(club, raw_append(town, f"/open/{name}", "<#us> a <#Empty> ."))
+        elif case == "expiry":
+            town.clock.ahead = 601
+
+    endpoint = town.host.endpoint
+    views = endpoint._views
+    interrupted = _Interrupted(views, revoke)
+    endpoint._views = interrupted  # type: ignore[assignment]
+    try:
+        rows = town.run(query_of(town, f"SELECT * {{ ?s <{scene.folder}note#says> ?o }}"))
+    finally:
+        endpoint._views, town.clock.ahead = views, 0
+    assert (rows, interrupted.asked) == ((1, 1) if case == "nothing" else (0, 2))
+
+
+async def query_of(town: Inside, query: str) -> int:
+    """How many rows bob gets over the union of what he may read."""
+    caller = Caller(BOB, "x", town.base)
+    dataset = Dataset((UNION_DEFAULT_GRAPH,))
+    answer = await town.host.endpoint.ask(caller, town.row("ana"), inspect(query.encode()), dataset, "text/csv")
+    return answer.rows
+
+
+def test_rights_that_never_rest_are_busy(town: Inside) -> None:
+    """When what the caller may read changes during every attempt, nothing is sent."""
+    scene = Scene(town, "restless")
+    scene.set_rules(allow(scene.folder, f"acl:agent <{BOB}>"))
+    endpoint, store, ana = town.host.endpoint, town.host.store, town.row("ana").id
+    views = endpoint._views
+
+    async def change() -> None:
+        restless.asked = 0
+        path = f"/restless/{secrets.token_hex(4)}.acl"
+        await store.append(ana, raw_append(town, path, rules(scene.owner, scene.folder, "")))
+
+    restless = _Interrupted(views, change)
+    endpoint._views = restless  # type: ignore[assignment]
+    try:
+        with pytest.raises(Busy):
+            town.run(query_of(town, f"SELECT * {{ ?s <{scene.folder}note#says> ?o }}"))
+    finally:
+        endpoint._views = views
+    assert town.run(query_of(town, f"SELECT * {{ ?s <{scene.folder}note#says> ?o }}")) == 1
+
+
+def test_ended_queries_are_in_the_read_log(town: Inside) -> None:
+    """A query that the engine refused or a limit ended has seen the pod too: it is logged, with no rows."""
+    endpoint = town.host.endpoint
+    numbers = " ".join(map(str, range(300)))
+    product = " ".join(f"VALUES ?v{n} {{ {numbers} }}" for n in range(5))
+    before = queries_logged(town)
+    endpoint._seconds, seconds = 0.3, endpoint._seconds
+    try:
+        with pytest.raises(LimitReached):
+            town.run(query_of(town, f"SELECT (COUNT(*) AS ?n) {{ {product} }}"))
+        with pytest.raises(Malformed):
+            town.run(query_of(town, "SELECT * { ?s ?p }"))
+    finally:
+        endpoint._seconds = seconds
+    after = queries_logged(town)
+    assert (after[0] - before[0], after[1] - before[1]) == (2, 0)
+    assert town.run(query_of(town, "SELECT ?x { VALUES ?x { 1 2 3 } }")) == 3
+    after = queries_logged(town)
+    assert (after[0] - before[0], after[1] - before[1]) == (3, 3)
+
+
+def queries_logged(town: Inside) -> tuple[int, int]:
+    """How many queries of bob's the pod has logged, and how many rows they gave, once the log is on disk."""
+    time.sleep(0.5)
+
+    def logged() -> tuple[int, int]:
+        with town.host.store.snapshot(town.row("ana").id) as snapshot:
+            every = snapshot.readings(limit=10_000)
+        mine = [each for each in every if (each.agent, each.act) == (BOB, "query")]
+        return sum(each.count for each in mine), sum(each.rows or 0 for each in mine)
+
+    found: tuple[int, int] = town.call(logged)
+    return found
+
+
+def test_answers_act_for_nobody(town: Inside) -> None:
+    """An answer opened in a browser is not sniffed and runs nothing; each pod has a public of its own."""
+    answer = town.http.get(f"{town.base}ana/.pod/sparql", params={"query": "ASK {}"})
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-security-policy"] == "sandbox"
+    ana, club = town.row("ana"), town.row("club")
+    assert sparql._word_of(PUBLIC, ana) != sparql._word_of(PUBLIC, club)
+    assert sparql._word_of(Caller(BOB), ana) == sparql._word_of(Caller(BOB), club)
 
 
 def test_a_harmless_change_in_between_is_decided_again(town: Inside) -> None:

@@ -21,8 +21,10 @@ from hypothesis import strategies as st
 from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Store
 
 from pod_server.errors import Busy, Corrupt, LimitReached, Malformed, NotAcceptable
+from pod_server.query import views as views_module
 from pod_server.query.answer import Ask, evaluate, solutions_in
 from pod_server.query.guard import NO_DATASET, UNION_DEFAULT_GRAPH, Dataset, Guarded, inspect
+from pod_server.query.turns import Turns
 from pod_server.query.view import Document, assemble
 from pod_server.query.views import Answer, NotHeld, Question, Views, formats_for
 from pod_server.rdf import Syntax, canonical, parse
@@ -61,13 +63,14 @@ class Asker:
     documents: Sequence[Document]
     key: str = "key"
     token: str = "1"
+    caller: str = ""
     limits: dict[str, Any] = field(default_factory=dict)
 
     async def ask(self, query: str | Guarded, media: str = JSON, dataset: Dataset = NO_DATASET) -> Answer:
         """Ask as web/ does: with documents only where the view is not fresh, and again when it was dropped."""
         guarded = query if isinstance(query, Guarded) else inspect(query.encode())
         documents = None if self.views.fresh(self.key, self.token) else self.documents
-        limits = {"seconds": 20.0, "memory": MEMORY, **self.limits}
+        limits = {"seconds": 20.0, "memory": MEMORY, "caller": self.caller, **self.limits}
         try:
             return await self.views.ask(
                 Question(self.key, self.token, documents, guarded, media, dataset=dataset, **limits)
@@ -492,6 +495,103 @@ def test_a_full_worker_says_busy() -> None:
     with_views(story, running=1, waiting=1)
 
 
+def test_one_callers_heavy_queries_leave_room_for_others() -> None:
+    """While eight heavy queries of one caller are on their way, another caller's light ones are answered."""
+
+    async def story(views: Views) -> None:
+        light = Asker(views, many(200), caller="light")
+        heavy = Asker(views, many(200), limits={"seconds": 2.0}, caller="heavy")
+        assert await light.count() == 2000
+        flood = [asyncio.ensure_future(heavy.ask(PRODUCT)) for _ in range(8)]
+        await asyncio.sleep(0.1)
+        for _ in range(3):
+            assert await light.count() == 2000
+        assert not any(each.done() for each in flood)
+        for each in flood:
+            each.cancel()
+        await asyncio.gather(*flood, return_exceptions=True)
+        assert await heavy.count() == 2000
+
+    with_views(story, running=2)
+
+
+def test_a_long_queue_kills_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queries that together take longer than the host's patience for one are each ended at their own limit."""
+    monkeypatch.setattr(views_module, "_BUILD_SECONDS", 1.0)
+
+    async def story(views: Views) -> None:
+        asker = Asker(views, many(200), limits={"seconds": 0.4})
+        assert await asker.count() == 2000
+        before = views.processes
+        ended = await asyncio.gather(*(asker.ask(PRODUCT) for _ in range(6)), return_exceptions=True)
+        assert {type(each) for each in ended} == {LimitReached}
+        assert (views.processes, views.fresh("key", "1")) == (before, True)
+
+    with_views(story, running=1)
+
+
+def test_turns_go_round() -> None:
+    """Callers come in turn whatever each has waiting; one caller has half of the places; who leaves frees theirs."""
+
+    async def story() -> None:
+        turns, begun = Turns(2, 6), []
+
+        async def one(caller: str) -> None:
+            async with turns.turn(caller):
+                begun.append(caller)
+                await asyncio.sleep(0)
+
+        waiting = [asyncio.ensure_future(one(caller)) for caller in "aaaabbc"]
+        await asyncio.sleep(0)
+        assert begun == ["a", "b"]
+        waiting[3].cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert begun[:4] in (["a", "b", "c", "a"], ["a", "b", "a", "c"], ["a", "b", "a", "b"])
+        assert sorted(begun) == sorted("aaabbc")
+        await asyncio.gather(*(one(caller) for caller in "ddd"))
+        full = [asyncio.ensure_future(one("e")) for _ in range(8)]
+        ended = await asyncio.gather(*full, return_exceptions=True)
+        assert [type(each) for each in ended if each is not None] == [Busy]
+
+    asyncio.run(story())
+
+
+@seed(20260105)
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=20), st.integers(1, 5))
+def test_turns_are_never_lost(askers: list[tuple[str, bool]], places: int) -> None:
+    """Whoever comes and whoever goes away, everybody else gets a place, never more at once than there are."""
+
+    async def story() -> None:
+        turns, inside, served = Turns(places, 100), [], []
+
+        async def one(caller: str) -> None:
+            async with turns.turn(caller):
+                inside.append(caller)
+                assert len(inside) <= places
+                assert inside.count(caller) <= max(1, places // 2)
+                try:
+                    await asyncio.sleep(0)
+                finally:
+                    inside.remove(caller)
+                served.append(caller)
+
+        tasks = [(asyncio.ensure_future(one(caller)), leaves) for caller, leaves in askers]
+        await asyncio.sleep(0)
+        for task, leaves in tasks:
+            if leaves:
+                task.cancel()
+        async with asyncio.timeout(10):
+            ended = await asyncio.gather(*(task for task, _ in tasks), return_exceptions=True)
+        assert not [each for each in ended if isinstance(each, Exception)]
+        assert len(served) >= sum(not leaves for _, leaves in askers)
+        for caller in "abc":
+            async with asyncio.timeout(10):
+                await one(caller)
+
+    asyncio.run(story())
+
+
 # Views come and go ---------------------------------------------------------------------------------------------------
 
 
@@ -521,6 +621,22 @@ def test_concurrent_first_questions_build_once() -> None:
         assert sum(answer.cold for answer in answers) == 1
 
     with_views(story)
+
+
+def test_a_question_keeps_the_state_it_came_with() -> None:
+    """Questions that each bring a newer state of one view are all answered, whatever replaced theirs meanwhile."""
+
+    async def story(views: Views) -> None:
+        await views.confinement()
+        askers = [Asker(views, many(20), token=str(n), caller=str(n)) for n in range(12)]
+        questions = [
+            views.ask(Question("key", asker.token, asker.documents, inspect(COUNT.encode()), JSON, caller=asker.caller))
+            for asker in askers
+        ]
+        answers = await asyncio.gather(*questions)
+        assert [bindings(answer) for answer in answers] == [[{"n": "200"}]] * 12
+
+    with_views(story, running=12)
 
 
 def test_views_are_dropped_for_room() -> None:

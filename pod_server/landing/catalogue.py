@@ -108,7 +108,12 @@ _ROWS = (
                 "half-hour/{year-month}/{date}.ttl",
             ),
             Precision("day", {"en": "daily totals", "fr": "totaux journaliers"}, "P1D", "day/{year}/{year-month}.ttl"),
-            Precision("month", {"en": "monthly totals", "fr": "totaux mensuels"}, "P1M", "month/{year}.ttl"),
+            Precision(
+                "month",
+                {"en": "monthly totals, once the month is over", "fr": "totaux mensuels, une fois le mois écoulé"},
+                "P1M",
+                "month/{year}.ttl",
+            ),
         ),
         latency="P1D",
         purpose=DPV + "RightsFulfilment",

@@ -4,26 +4,47 @@ Called by web/deliveries.py with a partner's stream of items.  Heavy work is
 in workers; what is written is decided in pod.py from the link.  An item is
 idempotent by (link, data set, period, version): its key and verdict are in
 the pod's own file, in the transaction of the data.
+
+Verdicts are told in the order of the items, without gaps: receivers pair
+them by their number.  So what has no verdict ends the stream at its place.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TypeGuard
+from weakref import WeakValueDictionary
 
-from pod_server.errors import Busy, Conflict, Forbidden, LimitReached, PodError, Unauthenticated
+from pod_server.errors import Conflict, Forbidden, LimitReached, PodError, Unauthenticated
 from pod_server.landing.catalogue import DATA_SETS
-from pod_server.landing.items import Item, Outcome, Transformed
+from pod_server.landing.formats.paris import PARIS
+from pod_server.landing.items import Item, Outcome, Sibling
+from pod_server.landing.months import held_back
+from pod_server.landing.siblings import paths_of
+from pod_server.landing.verdicts import (
+    Decided,
+    Work,
+    covers,
+    folder_of,
+    is_anothers,
+    landed,
+    lands,
+    outside,
+    placed,
+    refused,
+    verdict,
+)
 from pod_server.landing.work import Placed, Result, merge_round, transform_batch
 from pod_server.pod import Pods, delivered_by
 from pod_server.store.contract import Clock, DeliveryRow, Moved, Snapshot
 from pod_server.store.host import HostDatabase, PodRow
-from pod_server.terms import PUBLIC, Caller, Link, Path, Position
+from pod_server.terms import PUBLIC, Caller, Link, Path, PodId, Position
 from pod_server.workers import Workers
+
+__all__ = ["Decided", "Deliveries"]
 
 BATCH = 16
 """Items of one batch; those of one link among them share one append."""
@@ -31,38 +52,27 @@ ROUNDS = 4
 """Levels of coarser siblings, at most."""
 ATTEMPTS = 5
 TRANSFORM_SECONDS = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """The verdict on one item.  sentence: for people, in English and French; content: hash of what landed."""
-
-    item: Item
-    outcome: Outcome
-    english: str = ""
-    french: str = ""
-    faults: tuple[Mapping[str, str], ...] = ()
-    repaired: int = 0
-    left_out: int = 0
-    content: str = ""
-
-
-@dataclass(slots=True)
-class _Work:
-    """One item on its way through a batch."""
-
-    item: Item
-    link: Link
-    result: Result
-    decided: Decided | None = None
+_ENDED = "The link has ended.", "Le lien a pris fin."
+_SUSPENDED = "This partner is suspended.", "Ce partenaire est suspendu."
+_TOO_HEAVY = "Le traitement de ce fichier a dépassé deux fois sa limite de temps ou de mémoire."
 
 
 @dataclass(slots=True)
 class _Plan:
-    """What one pod gets from a batch: documents by path, and the versions that merging rested on."""
+    """What one pod gets from a batch.
 
+    works: whose documents these are; the coarser ones hold the sums of all of
+    them, so they are written together or planned again.  documents by path;
+    versions: of what the merging rested on.
+    """
+
+    works: list[Work] = field(default_factory=list)
     documents: dict[str, bytes] = field(default_factory=dict)
     versions: dict[str, Position | None] = field(default_factory=dict)
+
+
+_Told = tuple[list[Decided], PodError | None]
+"""Verdicts on the first items of a batch; when these are not all, why there is none on the next one."""
 
 
 class Deliveries:
@@ -73,16 +83,22 @@ class Deliveries:
         self._host = host
         self._workers = workers
         self._clock = clock
+        self._landing: WeakValueDictionary[PodId, asyncio.Lock] = WeakValueDictionary()
+        """Landings in one pod wait for each other, from planning to the append, so that none is planned in vain."""
 
     async def deliver(self, caller: Caller, items: AsyncIterator[Item]) -> AsyncIterator[Decided]:
         """Verdicts, in the order of the items, each durable before it is given.
 
-        Raises Forbidden when the caller is no partner, or a suspended one.
+        Raises Forbidden when the caller is no partner, or a suspended one;
+        LimitReached (link, data_set, period, version) for an item whose worker
+        died twice: nothing of it and of what follows it is stored.
         """
         self.check(caller)
-        async for batch, failure in _batches(items):
-            for decided in await self._batch(caller, batch) if batch else ():
+        async for batch, broken in _batches(items):
+            told, ended = await self._batch(caller, batch)
+            for decided in told:
                 yield decided
+            failure = ended or broken
             if failure is not None:
                 raise failure
 
@@ -92,18 +108,22 @@ class Deliveries:
         Raises as deliver does.
         """
         self.check(caller)
-        async for batch, failure in _batches(items):
-            for decided in await self._rehearsed(batch):
+        async for batch, broken in _batches(items):
+            told, ended = await self._rehearsed(batch)
+            for decided in told:
                 yield decided
+            failure = ended or broken
             if failure is not None:
                 raise failure
 
-    async def _rehearsed(self, items: Sequence[Item]) -> list[Decided]:
+    async def _rehearsed(self, items: Sequence[Item]) -> _Told:
         results = await self._transformed(items)
-        return [
-            _refused(item, made) if isinstance(made, PodError) else _landed(item, made, Outcome.WOULD_LAND)
-            for item, made in zip(items, results, strict=True)
-        ]
+        told: list[Decided] = []
+        for item, made in zip(items, results, strict=True):
+            if _is_undecided(made):
+                return told, _unfinished(item, made)
+            told.append(refused(item, made) if isinstance(made, PodError) else landed(item, made, Outcome.WOULD_LAND))
+        return told, None
 
     def check(self, caller: Caller) -> None:
         """Raises Unauthenticated or Forbidden unless the caller is a partner in good standing."""
@@ -115,27 +135,22 @@ class Deliveries:
         if partner.suspended is not None:
             raise Forbidden("This partner is suspended.")
 
-    async def _batch(self, caller: Caller, items: Sequence[Item]) -> list[Decided]:
-        verdicts: dict[int, Decided] = {}
-        works: dict[int, _Work] = {}
-        tied = [(number, item, self._tie(caller, item)) for number, item in enumerate(items)]
-        wanted = [(number, item, tie) for number, item, tie in tied if isinstance(tie, Link)]
-        results = await self._transformed([item for _, item, _ in wanted])
-        for (number, item, link), result in zip(wanted, results, strict=True):
-            works[number] = _Work(item, link, result)
-        by_link: dict[str, list[_Work]] = {}
-        for work in works.values():
-            by_link.setdefault(work.link.id, []).append(work)
-        for group in by_link.values():
-            pod = self._host.pod_of_id(group[0].link.pod)
-            if pod is not None:
-                await self._land(caller, pod, group)
-        for number, item, tie in tied:
-            decided = tie if isinstance(tie, Decided) else works[number].decided
-            verdicts[number] = decided or Decided(
-                item, Outcome.MOVED, "The pod is no longer here.", "Le pod n'est plus ici."
-            )
-        return [verdicts[number] for number in range(len(items))]
+    async def _batch(self, caller: Caller, items: Sequence[Item]) -> _Told:
+        tied = [(item, self._tie(caller, item)) for item in items]
+        results = iter(await self._transformed([item for item, tie in tied if isinstance(tie, Link)]))
+        taken: list[Work | Decided] = []
+        ended: PodError | None = None
+        for item, tie in tied:
+            if isinstance(tie, Decided):
+                taken.append(tie)
+                continue
+            result = next(results)
+            if _is_undecided(result):
+                ended = _unfinished(item, result)
+                break
+            taken.append(Work(item, tie, result))
+        failure = await self._land_all(caller, [each for each in taken if isinstance(each, Work)])
+        return _told(taken, failure, ended)
 
     def _tie(self, caller: Caller, item: Item) -> Link | Decided:
         """The link of an item, or why there is none to land by.  An unknown link and another's look alike."""
@@ -149,9 +164,23 @@ class Deliveries:
         link = self._host.link(item.link)
         if link is None or link.partner != caller.partner:
             return Decided(item, Outcome.UNKNOWN_LINK, "No link has this id.", "Aucun lien ne porte cet identifiant.")
-        if not link.holds_at(self._clock()):
-            return Decided(item, Outcome.REVOKED, "The link has ended.", "Le lien a pris fin.")
-        return link if _covers(link, item.period) else _outside(item)
+        why_not = self._why_not(link)
+        if why_not is not None:
+            return Decided(item, Outcome.REVOKED, *why_not)
+        return link if covers(link, item.period) else outside(item)
+
+    def _why_not(self, link: Link | None) -> tuple[str, str] | None:
+        """Why nothing may land over a link now, in English and French; None when it may."""
+        if link is None or not link.holds_at(self._clock()):
+            return _ENDED
+        partner = self._host.partner(link.partner)
+        return _SUSPENDED if partner is None or partner.suspended is not None else None
+
+    def _has_ended(self, cause: str) -> bool:
+        link = self._host.link(cause.rpartition(":")[2])
+        if link is None or delivered_by(link) != cause:
+            return False
+        return link.ends is not None and link.ends <= self._clock()
 
     async def _transformed(self, items: Sequence[Item]) -> Sequence[Result]:
         """All items transformed in workers; when a job dies, its items are tried alone, so that one hurts no other."""
@@ -165,45 +194,100 @@ class Deliveries:
     async def _part(self, items: Sequence[Item]) -> Sequence[Result]:
         try:
             return await self._workers.run(transform_batch, items, seconds=TRANSFORM_SECONDS)
-        except Busy:
-            raise
-        except LimitReached as limit:
+        except LimitReached:
             if len(items) == 1:
-                return [limit]
+                return [await self._once_more(items[0])]
         return [result for item in items for result in await self._part([item])]
 
-    async def _land(self, caller: Caller, pod: PodRow, group: Sequence[_Work]) -> None:
-        for _ in range(ATTEMPTS):
-            plan = await self._plan(pod, group)
-            try:
-                await self._write(caller, pod, group, plan)
-            except Moved:
+    async def _once_more(self, item: Item) -> Result:
+        """The last try of an item that was alone when its worker ended: that may have been the machine's fault."""
+        try:
+            [result] = await self._workers.run(transform_batch, [item], seconds=TRANSFORM_SECONDS)
+        except LimitReached as limit:
+            limit.fields["french"] = _TOO_HEAVY
+            return limit
+        return result
+
+    async def _land_all(self, caller: Caller, works: Sequence[Work]) -> PodError | None:
+        """Land works link by link; a link whose append fails keeps its works undecided and stops no other."""
+        by_link: dict[str, list[Work]] = {}
+        failure: PodError | None = None
+        for work in works:
+            by_link.setdefault(work.link.id, []).append(work)
+        for group in by_link.values():
+            pod = self._host.pod_of_id(group[0].link.pod)
+            if pod is None:
+                _decide_all(group, Outcome.MOVED, ("The pod is no longer here.", "Le pod n'est plus ici."))
                 continue
-            return
+            try:
+                await self._land(caller, pod, group)
+            except PodError as error:
+                failure = failure or error
+        return failure
+
+    async def _land(self, caller: Caller, pod: PodRow, group: Sequence[Work]) -> None:
+        lock = self._landing.setdefault(pod.id, asyncio.Lock())
+        async with lock:
+            for _ in range(ATTEMPTS):
+                plan = await self._plan(pod, group)
+                try:
+                    await self._write(caller, pod, group, plan)
+                except Moved:
+                    continue
+                except Forbidden:
+                    _decide_all(group, Outcome.REVOKED, _ENDED)
+                return
         raise Conflict("This pod is being written by others all the time; deliver again.", retry_after=1)
 
-    async def _plan(self, pod: PodRow, group: Sequence[_Work]) -> _Plan:
+    async def _plan(self, pod: PodRow, group: Sequence[Work]) -> _Plan:
         """The documents of the items that are new, and their coarser siblings merged with what the pod holds."""
         plan = _Plan()
         siblings: list[Placed] = []
+        today = datetime.fromtimestamp(self._clock(), PARIS).date()
         with self._pods.landing_view(pod) as snapshot:
-            for work in group:
-                made = work.result
-                known = snapshot.delivery(key_of(work.item)) is not None
-                if isinstance(made, PodError) or known or _obstacle(work, snapshot) is not None:
+            plan.works = [work for work in group if lands(work, snapshot, self._has_ended)]
+            for work in plan.works:
+                if isinstance(work.result, PodError):
                     continue
-                for path, body in _placed(work, made[0]):
+                for path, body in placed(work, work.result[0]):
                     entry = snapshot.entry(path)
                     plan.versions[path] = None if entry is None else entry.version
                     plan.documents[path] = body
-                siblings += [(_folder(work), sibling) for sibling in made[0].siblings]
+                siblings += [(folder_of(work), sibling) for sibling in work.result[0].siblings]
+            siblings += self._held_back(snapshot, plan.works, siblings, today)
         for _ in range(ROUNDS):
             if not siblings:
                 break
-            existing = self._existing(pod, plan, siblings)
-            documents, siblings = await self._workers.run(merge_round, siblings, existing, seconds=TRANSFORM_SECONDS)
+            documents, siblings = await self._merged(siblings, self._existing(pod, plan, siblings), today)
             plan.documents.update(documents)
         return plan
+
+    def _held_back(
+        self, snapshot: Snapshot, works: Sequence[Work], siblings: Sequence[Placed], today: date
+    ) -> list[Placed]:
+        """Months that are over since their last day came, told now; never another link's."""
+        if not works:
+            return []
+        known = {folder + sibling.path for folder, sibling in siblings}
+        found: dict[str, Placed] = {}
+        for folder, sibling in siblings:
+            for entry, late in held_back(snapshot, folder, sibling, today):
+                if entry.path not in known and not self._is_blocked(snapshot, works[0].link, folder, late):
+                    found[entry.path] = folder, late
+        return list(found.values())
+
+    def _is_blocked(self, snapshot: Snapshot, link: Link, folder: str, sibling: Sibling) -> bool:
+        entries = (snapshot.entry(Path(folder + path)) for path in paths_of(sibling))
+        return any(is_anothers(entry, link, self._has_ended) for entry in entries)
+
+    async def _merged(
+        self, siblings: Sequence[Placed], existing: dict[str, bytes], today: date
+    ) -> tuple[dict[str, bytes], list[Placed]]:
+        work = siblings, existing, today
+        try:
+            return await self._workers.run(merge_round, *work, seconds=TRANSFORM_SECONDS)
+        except LimitReached:  # these are our own documents: a worker that ended was not ended by them
+            return await self._workers.run(merge_round, *work, seconds=TRANSFORM_SECONDS)
 
     def _existing(self, pod: PodRow, plan: _Plan, siblings: Iterable[Placed]) -> dict[str, bytes]:
         existing: dict[str, bytes] = {}
@@ -219,21 +303,38 @@ class Deliveries:
                     existing[path] = snapshot.body(entry)
         return existing
 
-    async def _write(self, caller: Caller, pod: PodRow, group: Sequence[_Work], plan: _Plan) -> None:
+    async def _write(self, caller: Caller, pod: PodRow, group: Sequence[Work], plan: _Plan) -> None:
         now = self._clock()
+        decided: list[Decided] = []
 
-        def planned(snapshot: Snapshot) -> tuple[Sequence[tuple[Path, bytes]], Sequence[DeliveryRow]]:
-            for path, version in plan.versions.items():
-                entry = snapshot.entry(Path(path))
-                if (None if entry is None else entry.version) != version:
-                    raise Moved("A coarser document changed while it was merged.")
-            rows = []
+        def planned(
+            snapshot: Snapshot,
+        ) -> tuple[Link | None, Sequence[tuple[Path, bytes]], Sequence[DeliveryRow]]:
+            link = self._host.link(group[0].link.id)
+            why_not = self._why_not(link)
+            if link is None or why_not is not None:
+                decided[:] = [Decided(work.item, Outcome.REVOKED, *(why_not or _ENDED)) for work in group]
+                return None, (), ()
             for work in group:
-                work.decided, row = _verdict(work, snapshot, now)
-                rows += [row] if row is not None else []
-            return [(Path(path), body) for path, body in sorted(plan.documents.items())] if rows else [], rows
+                work.link = link
+            self._require_unmoved(snapshot, group, plan)
+            found = [verdict(work, snapshot, now, self._has_ended) for work in group]
+            decided[:] = [each for each, _ in found]
+            documents = [(Path(path), body) for path, body in sorted(plan.documents.items())]
+            return link, documents, [row for _, row in found if row is not None]
 
-        await self._pods.land(caller, pod, group[0].link, planned)
+        await self._pods.land(caller, pod, planned)
+        for work, each in zip(group, decided, strict=True):
+            work.decided = each
+
+    def _require_unmoved(self, snapshot: Snapshot, group: Sequence[Work], plan: _Plan) -> None:
+        """What is written is what was planned, of the same items over the same documents.  Raises Moved."""
+        for path, version in plan.versions.items():
+            entry = snapshot.entry(Path(path))
+            if (None if entry is None else entry.version) != version:
+                raise Moved("A document changed while coarser ones were merged.")
+        if [work for work in group if lands(work, snapshot, self._has_ended)] != plan.works:
+            raise Moved("What may land changed while it was planned.")
 
 
 async def _batches(items: AsyncIterator[Item]) -> AsyncIterator[tuple[list[Item], PodError | None]]:
@@ -254,136 +355,27 @@ async def _batches(items: AsyncIterator[Item]) -> AsyncIterator[tuple[list[Item]
     yield batch, None
 
 
-def _verdict(work: _Work, snapshot: Snapshot, now: float) -> tuple[Decided, DeliveryRow | None]:
-    """The verdict on an item, and the row that keeps it; no row for what changes nothing."""
-    item, key, source = work.item, key_of(work.item), hashlib.sha256(work.item.payload).hexdigest()
-    before = snapshot.delivery(key)
-    if before is not None:
-        return _again(item, before, source), None
-    made, obstacle = work.result, _obstacle(work, snapshot)
-    if isinstance(made, PodError):
-        decided = _refused(item, made)
-    elif obstacle is not None:
-        decided = obstacle
-    else:
-        earlier = snapshot.delivered(item.link, item.data_set, item.period)
-        decided = _landed(item, made, Outcome.LANDED if earlier is None else Outcome.RECTIFIED)
-    row = DeliveryRow(
-        key,
-        item.link,
-        work.link.partner,
-        item.data_set,
-        item.period,
-        item.version,
-        source,
-        decided.outcome,
-        now,
-        report=_report(decided, made),
-    )
-    return decided, row
+def _told(taken: Sequence[Work | Decided], failure: PodError | None, ended: PodError | None) -> _Told:
+    """Verdicts up to the first item that has none."""
+    told: list[Decided] = []
+    for each in taken:
+        decided = each.decided if isinstance(each, Work) else each
+        if decided is None:
+            return told, failure
+        told.append(decided)
+    return told, ended
 
 
-def _obstacle(work: _Work, snapshot: Snapshot) -> Decided | None:
-    """Why a good item may not land here: outside its link's dates, or in the place of another link's data."""
-    made = work.result
-    if isinstance(made, PodError):
-        return None
-    if not _covers(work.link, made[0].first_day, made[0].last_day):
-        return _outside(work.item)
-    for path, _ in _placed(work, made[0]):
-        entry = snapshot.entry(path)
-        if entry is not None and entry.cause != delivered_by(work.link):
-            return Decided(
-                work.item,
-                Outcome.QUARANTINED,
-                "Another link of this partner has delivered the same period; two meters are not kept apart yet.",
-                "Un autre lien de ce partenaire a livré cette période ; deux compteurs ne sont pas encore séparés.",
-            )
-    return None
+def _decide_all(group: Sequence[Work], outcome: Outcome, sentences: tuple[str, str]) -> None:
+    for work in group:
+        work.decided = Decided(work.item, outcome, *sentences)
 
 
-def _folder(work: _Work) -> str:
-    return f"/landed/{work.link.partner}/{work.item.data_set}/"
+def _is_undecided(result: Result) -> TypeGuard[LimitReached]:
+    """Whether an item's worker died twice of neither time nor memory: that says nothing about the item."""
+    return isinstance(result, LimitReached) and result.fields.get("limit") not in ("time", "memory")
 
 
-def _placed(work: _Work, made: Transformed) -> list[tuple[Path, bytes]]:
-    """The documents of an item, by their paths in the pod."""
-    return [(Path(_folder(work) + document.path), document.body) for document in made.documents]
-
-
-def _refused(item: Item, refusal: PodError) -> Decided:
-    return Decided(
-        item,
-        Outcome.QUARANTINED,
-        refusal.detail,
-        str(refusal.fields.get("french", refusal.detail)),
-        tuple(refusal.fields.get("report", ())),
-    )
-
-
-def _landed(item: Item, made: tuple[Transformed, str], outcome: Outcome) -> Decided:
-    transformed, content = made
-    return Decided(
-        item,
-        outcome,
-        repaired=len(transformed.repaired),
-        left_out=len(transformed.left_out),
-        content=content,
-    )
-
-
-def _again(item: Item, before: DeliveryRow, source: str) -> Decided:
-    """An idempotency key that was used before: the same content changes nothing, another content is refused."""
-    if before.source != source:
-        return Decided(
-            item,
-            Outcome.QUARANTINED,
-            "This version was delivered before with other content; a correction needs a new version.",
-            "Cette version a déjà été livrée avec un autre contenu ; une correction demande une nouvelle version.",
-        )
-    if before.outcome == Outcome.QUARANTINED:
-        kept = json.loads(before.report)
-        return Decided(
-            item, Outcome.QUARANTINED, kept.get("english", ""), kept.get("french", ""), tuple(kept.get("faults", ()))
-        )
-    return Decided(item, Outcome.UNCHANGED)
-
-
-def _report(decided: Decided, made: Result) -> str:
-    report: dict[str, object] = {"english": decided.english, "french": decided.french, "faults": list(decided.faults)}
-    if not isinstance(made, PodError):
-        report["repaired"] = [asdict(fault) for fault in made[0].repaired[:50]]
-        report["left_out"] = [asdict(fault) for fault in made[0].left_out[:50]]
-        report["content"] = made[1]
-    return json.dumps(report, ensure_ascii=False, separators=(",", ":"))
-
-
-def key_of(item: Item) -> str:
-    """The idempotency key: link, data set, period and version, unambiguously joined."""
-    return json.dumps([item.link, item.data_set, item.period, item.version], ensure_ascii=False)
-
-
-def _outside(item: Item) -> Decided:
-    return Decided(
-        item,
-        Outcome.OUTSIDE_LINK,
-        "The data lies outside the dates of the link.",
-        "Les données sont en dehors des dates du lien.",
-    )
-
-
-def _covers(link: Link, *days: str | None) -> bool:
-    """Whether every dated one of these periods begins while the link holds; a name has no date."""
-    starts = [_start_of(day) for day in days if day is not None]
-    return all(link.holds_at(start) for start in starts if start is not None)
-
-
-def _start_of(period: str) -> float | None:
-    """The first instant of a dated period (UTC); None for a period that is a name."""
-    text = period.split("/", maxsplit=1)[0]
-    for layout in ("%Y-%m-%d", "%Y-%m", "%Y"):
-        try:
-            return datetime.strptime(text, layout).replace(tzinfo=UTC).timestamp()
-        except ValueError:
-            continue
-    return None
+def _unfinished(item: Item, limit: LimitReached) -> LimitReached:
+    named = {"link": item.link, "data_set": item.data_set, "period": item.period, "version": item.version}
+    return LimitReached(limit.detail, **{**limit.fields, **named})

@@ -29,6 +29,23 @@ _BASE = "https://pod.invalid/landed/"
 _PREFIXES = ("prov", "qudt", "sd-energy", "sosa", "unit", "xsd")
 
 
+def months_of_year(year: int) -> str:
+    """The path of a year's monthly totals."""
+    return f"month/{year:04}.ttl"
+
+
+def month_row(month: str) -> str:
+    """The relative IRI of a month in its year's document."""
+    return f"#m{month}"
+
+
+def paths_of(sibling: Sibling) -> tuple[str, ...]:
+    """The documents that a sibling changes: its own, and the one that its totals go up to."""
+    if sibling.kind != DAY_TOTALS:
+        return (sibling.path,)
+    return sibling.path, months_of_year(int(sibling.path[-11:-7]))
+
+
 @dataclass(frozen=True, slots=True)
 class Merged:
     """The document to write, and what goes further up."""
@@ -130,7 +147,7 @@ def _upward(sibling: Sibling, month: date, totals: Mapping[str, _Total]) -> Sibl
     watt_hours = sum((total.watt_hours for total in totals.values()), Decimal(0))
     complete = sum(total.parts >= total.whole for total in totals.values())
     return Sibling(
-        path=f"month/{month.year:04}.ttl",
+        path=months_of_year(month.year),
         kind=MONTH_TOTALS,
         contributions=((month.isoformat()[:7], f"{watt_hours:f} {len(totals)} {complete}"),),
         shape=sibling.shape,
@@ -143,7 +160,7 @@ def _months(sibling: Sibling, totals: Mapping[str, _Total], sources: list[str]) 
         ("a", "sd-energy:MonthlyTotals"),
         ("sd-energy:year", f'"{sibling.path[-8:-4]}"^^xsd:gYear'),
     ]
-    rows = {f"#m{month}": _month_row(month, total) for month, total in sorted(totals.items())}
+    rows = {month_row(month): _month_row(month, total) for month, total in sorted(totals.items())}
     return _document(sibling, about, rows, sources, "P1M")
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 
 from pod_server.errors import PodError
 from pod_server.landing.items import Document, Item, Sibling, Transformed
+from pod_server.landing.months import is_told
 from pod_server.landing.siblings import merge
 from pod_server.landing.transform import transform
 from pod_server.rdf import Syntax, canonical, parse
@@ -39,20 +41,27 @@ Placed = tuple[str, Sibling]
 """A sibling and the folder it is for: ``/landed/{partner}/{data set}/``."""
 
 
-def merge_round(siblings: Sequence[Placed], existing: Mapping[str, bytes]) -> tuple[dict[str, bytes], list[Placed]]:
-    """Coarser documents with the contributions merged in, by full path, and what goes one level further up.
+def merge_round(
+    siblings: Sequence[Placed], existing: Mapping[str, bytes], today: date
+) -> tuple[dict[str, bytes], list[Placed]]:
+    """Coarser documents that changed, by full path, and what goes one level further up.
 
     existing: full path -> bytes of what the pod holds; absent paths are new.
-    Several siblings of one path are merged one after the other.
+    today: the date in Paris; what is not told yet does not go up.  Several
+    siblings of one path are merged one after the other; one without
+    contributions only goes up.
     """
     merged: dict[str, bytes] = {}
     upward: list[Placed] = []
     for folder, sibling in siblings:
         path = folder + sibling.path
-        result = merge(sibling, merged.get(path, existing.get(path)))
+        held = merged.get(path, existing.get(path))
+        if held is None and not sibling.contributions:
+            continue
+        result = merge(sibling, held)
         merged[path] = result.document.body
-        upward += [(folder, further) for further in result.upward]
-    return merged, upward
+        upward += [(folder, further) for further in result.upward if is_told(further, today)]
+    return {path: body for path, body in merged.items() if existing.get(path) != body}, upward
 
 
 def content_hash(documents: Iterable[Document]) -> str:

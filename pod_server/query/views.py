@@ -23,13 +23,19 @@ from pod_server.errors import Busy, LimitReached, NotAcceptable
 from pod_server.query.answer import Ask, formats_for
 from pod_server.query.frames import LENGTHS, head, loaded, refusal
 from pod_server.query.guard import NO_DATASET, Dataset, Guarded, scope_of
+from pod_server.query.turns import Turns
 from pod_server.query.view import Document
 
 __all__ = ["Answer", "Document", "NotHeld", "Question", "Views", "formats_for"]
 
 _PIECE: Final = 1 << 20
 _BUILD_SECONDS: Final = 60.0
-"""How long a worker may be silent beyond a question's own seconds before it is taken for stuck."""
+"""How long a worker may be silent beyond a question's own seconds before it is taken for stuck.
+
+Counted from when the question has its place: a long queue is nobody's fault, and kills no worker.
+"""
+_WAIT_SECONDS: Final = 60.0
+"""How long a question waits for its place before its caller is told to come back."""
 _START: Final = "import sys; from pod_server.query.worker import main; main(sys.argv[1:])"
 _DEFAULT_MEMORY: Final = 512 * 1024 * 1024
 
@@ -49,7 +55,7 @@ class Question:
     key: hash of the pod and of what the caller may read in it.  token: the state of those documents; a view is the
     same as long as both are.  documents: None when ``fresh(key, token)`` said that they are not needed.  dataset: the
     protocol's parameters.  format: one of ``formats_for(query.form)``.  seconds: wall time of the evaluation.
-    memory: bytes that the evaluation may add.
+    memory: bytes that the evaluation may add.  caller: whose turn it takes; stays in the host.
     """
 
     key: str
@@ -60,6 +66,7 @@ class Question:
     dataset: Dataset = NO_DATASET
     seconds: float = 10.0
     memory: int = _DEFAULT_MEMORY
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +84,11 @@ class Views:
     """A fixed few worker processes, onto which views are hashed by key."""
 
     def __init__(self, workers: int = 2, memory: int = _DEFAULT_MEMORY, *, running: int = 4, waiting: int = 64) -> None:
-        """memory: bytes of views for each worker.  running, waiting: questions at once for each worker."""
-        self._lanes = [_Lane(memory, running, running + waiting) for _ in range(workers)]
+        """memory: bytes of views for each worker.  running, waiting: questions at once for each worker.
+
+        One caller has at most half of those that run; the others come in turn, caller by caller.
+        """
+        self._lanes = [_Lane(memory, running, waiting) for _ in range(workers)]
 
     def start(self) -> None:
         """Start the processes; needs a running loop, does not wait for them: early questions do."""
@@ -122,10 +132,10 @@ class Views:
 class _Lane:
     """One worker process and what the host knows of it; replaced when it dies."""
 
-    def __init__(self, memory: int, running: int, most: int) -> None:
+    def __init__(self, memory: int, running: int, waiting: int) -> None:
         self._memory = memory
         self._running = running
-        self._most = most
+        self._turns = Turns(running, waiting)
         self._numbers = itertools.count(1)
         self._asked: dict[int, tuple[asyncio.Future[tuple[dict[str, Any], bytes]], bool]] = {}
         self._link: asyncio.StreamWriter | None = None
@@ -161,13 +171,20 @@ class _Lane:
 
     async def ask(self, question: Question) -> Answer:
         """See Views.ask."""
-        if len(self._asked) >= self._most:
-            raise Busy("Too many queries are waiting.", retry_after=1)
+        async with contextlib.AsyncExitStack() as place:
+            try:
+                async with asyncio.timeout(_WAIT_SECONDS):
+                    await place.enter_async_context(self._turns.turn(question.caller))
+            except TimeoutError:
+                raise Busy("Too many queries are waiting.", retry_after=5) from None
+            return await self._ask(question)
+
+    async def _ask(self, question: Question) -> Answer:
         number = next(self._numbers)
         future: asyncio.Future[tuple[dict[str, Any], bytes]] = asyncio.get_running_loop().create_future()
         self._asked[number] = (future, question.documents is not None)
         try:
-            async with asyncio.timeout(question.seconds * self._running + _BUILD_SECONDS):
+            async with asyncio.timeout(question.seconds + _BUILD_SECONDS):
                 await self._up.wait()
                 # Shielded: half a frame would put every later one out of step.
                 await asyncio.shield(self._in_background(self._send(number, question)))

@@ -74,16 +74,17 @@ class Shelf:
         self._views[key] = view
         return view, True
 
-    def drop(self, key: str) -> None:
-        """Forget a view, and tell the host with the next answer."""
-        if self._views.pop(key, None) is not None:
+    def drop(self, key: str, view: View) -> None:
+        """Forget a view, unless a newer one has its place, and tell the host with the next answer."""
+        if self._views.get(key) is view:
+            del self._views[key]
             self._dropped.append(key)
 
     def make_room(self, keep: str) -> None:
         """Drop views until the rest fits, but never the one that is being asked."""
         while sum(view.size for view in self._views.values()) > self._memory and len(self._views) > 1:
             oldest = next(key for key in self._views if key != keep)
-            self.drop(oldest)
+            self.drop(oldest, self._views[oldest])
 
     def dropped(self) -> list[str]:
         """The keys dropped since the last call."""
@@ -101,7 +102,7 @@ class Worker:
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._shelf = Shelf(memory)
         self._frames = Frames()
-        self._waiting: deque[tuple[Ask, bool]] = deque()
+        self._waiting: deque[tuple[Ask, View | None, bool]] = deque()
         self._running: dict[int, _Child] = {}
         self._ended: list[int] = []
         self._outgoing: deque[memoryview] = deque()
@@ -175,13 +176,14 @@ class Worker:
             return
         documents = header.pop("documents")
         ask = Ask(**header)
-        # On the shelf at once, so that the next question for the same view finds it without documents of its own.
+        # On the shelf at once, so that the next question for the same view finds it without documents of its own; and
+        # kept with the question, since one of a newer state may replace it before this one's turn.
         view, is_cold = self._shelf.take(
             ask.key, ask.token, None if documents is None else list(_documents(documents, body))
         )
         if view is not None:
             self._shelf.make_room(ask.key)
-        self._waiting.append((ask, is_cold))
+        self._waiting.append((ask, view, is_cold))
 
     def _cancel(self, number: int) -> None:
         self._waiting = deque(waiting for waiting in self._waiting if waiting[0].number != number)
@@ -193,16 +195,15 @@ class Worker:
         while self._waiting and len(self._running) < self._most_running:
             self._answer(*self._waiting.popleft())
 
-    def _answer(self, ask: Ask, is_cold: bool) -> None:
+    def _answer(self, ask: Ask, view: View | None, is_cold: bool) -> None:
         started = time.monotonic()
-        view, _ = self._shelf.take(ask.key, ask.token, None)
         if view is None:
             self.say({"number": ask.number, "not_held": True, "dropped": self._shelf.dropped()})
             return
         try:
             prepared = _prepared(view, ask)
         except PodError as error:
-            self._shelf.drop(ask.key)
+            self._shelf.drop(ask.key, view)
             self.say({"number": ask.number, **described(error), "dropped": self._shelf.dropped()})
             return
         self._shelf.make_room(ask.key)

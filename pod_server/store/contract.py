@@ -286,7 +286,10 @@ class BodySink(Protocol):
         ...
 
     async def finish(self) -> Body:
-        """Make the bytes durable (file and folder synced) and name them."""
+        """Make the bytes durable (file and folder synced) and name them; a file that no append names is swept.
+
+        Raises StorageFull.  A failed sync ends the process.
+        """
         ...
 
     def abandon(self) -> None:
@@ -302,7 +305,11 @@ class Store(Protocol):
         ...
 
     def snapshot(self, pod: PodId) -> AbstractContextManager[Snapshot]:
-        """Read a pod at one position.  Raises Missing when there is no such pod."""
+        """Read a pod at one position.
+
+        Raises Missing when there is no such pod, Corrupt when its file is
+        damaged or another's, Busy when no more files can be opened.
+        """
         ...
 
     async def append(self, pod: PodId, append: Append) -> Commit:
@@ -320,7 +327,12 @@ class Store(Protocol):
         ...
 
     def note(self, pod: PodId, reading: Reading) -> None:
-        """Log a read by somebody else: durable with the pod's next commit, at most 200 ms later."""
+        """Log a read by somebody else: durable with the pod's next commit, which is at most 200 ms later.
+
+        Where very many pods are read at once, each waits for the commits of
+        those before it.  Reads that a full disk refuses are tried again; what
+        does not fit into memory meanwhile becomes one row "lost" with a count.
+        """
         ...
 
     def backup(self, pod: PodId, target: FilePath) -> Position:

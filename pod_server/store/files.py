@@ -6,17 +6,22 @@ database.  SQLite comes with the apsw wheel, so that its version is ours.
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 
-from pod_server.errors import Corrupt
+from pod_server.errors import Busy, Corrupt, StorageFull
+from pod_server.store.descriptors import OUT_OF_DESCRIPTORS, are_exhausted
 
 OLDEST_SQLITE = (3, 51, 3)
 """Older ones have the WAL-reset corruption bug, which this access pattern meets."""
 
-_PAGE_BYTES = 4096
+SYNC_FAILED = "A sync to disk failed; what the disk holds is unknown, so the process ends."
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def check_engine() -> None:
@@ -26,20 +31,30 @@ def check_engine() -> None:
         raise Corrupt(f"SQLite {apsw.sqlite_lib_version()} is too old; 3.51.3 or newer is needed.")
 
 
-def open_writer(path: Path, *, vfs: str | None = None, pages: int | None = None) -> apsw.Connection:
+def open_writer(
+    path: Path, *, vfs: str | None = None, pages: int | None = None, is_new: bool = True
+) -> apsw.Connection:
     """The one writing connection of a file: WAL, every commit synced.
 
     pages: the most pages of 4 kB that the file may have; None means as many
-    as the disk holds.
+    as the disk holds.  is_new: the file may be made; otherwise it must hold
+    a database already, and Corrupt is raised, nothing touched, when not.
     """
-    connection = apsw.Connection(str(path), vfs=vfs)
-    connection.set_busy_timeout(5000)
-    connection.execute(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;"
-        "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -1024; PRAGMA secure_delete = ON"
-    ).fetchall()  # to the end: a pragma that gives a row stops there until it is fetched
-    if pages is not None:
-        connection.execute(f"PRAGMA max_page_count = {int(pages)}")
+    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if is_new else 0)
+    connection = apsw.Connection(str(path), flags=flags, vfs=vfs)
+    try:
+        connection.set_busy_timeout(5000)
+        if not is_new and connection.pragma("user_version") == 0:
+            raise Corrupt("The file is empty, or was not made by this program.")
+        connection.execute(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;"
+            "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -1024; PRAGMA secure_delete = ON"
+        ).fetchall()  # to the end: a pragma that gives a row stops there until it is fetched
+        if pages is not None:
+            connection.execute(f"PRAGMA max_page_count = {int(pages)}")
+    except (apsw.Error, Corrupt):
+        connection.close()
+        raise
     return connection
 
 
@@ -73,6 +88,35 @@ def _reader(path: Path, vfs: str | None, locking: str) -> apsw.Connection:
 def is_alone(connection: apsw.Connection) -> bool:
     """Whether a reader shuts out others, and so must be closed as soon as it has read."""
     return bool(connection.pragma("locking_mode") == "exclusive")
+
+
+def refusal(error: Exception) -> Exception:
+    """What a caller is told when SQLite or the disk refused a write; an error that is not theirs comes back as it is.
+
+    No room is StorageFull, no descriptor left is Busy, a file that is no
+    database any more is Corrupt.
+    """
+    if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+        return Corrupt(f"The pod's file is damaged ({error}).")
+    said = error.errno if isinstance(error, OSError) else None
+    if said in OUT_OF_DESCRIPTORS or (isinstance(error, apsw.CantOpenError | apsw.IOError) and are_exhausted()):
+        return Busy("The host has too many files open at once.", retry_after=1)
+    if said in _NO_ROOM or isinstance(error, apsw.FullError):
+        return StorageFull("There is no room to store this; nothing was changed.")
+    if isinstance(error, apsw.IOError | apsw.CantOpenError):
+        return StorageFull("The disk refused the write; nothing was changed.")
+    return error
+
+
+@contextmanager
+def syncing(fatal: Callable[[str], None]) -> Iterator[None]:
+    """Around calls of fsync: one that says EIO ends the process, as it does for the database (DESIGN law 1)."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EIO:
+            fatal(SYNC_FAILED)
+        raise
 
 
 def sync_file(path: Path) -> None:

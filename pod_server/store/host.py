@@ -209,15 +209,6 @@ class HostDatabase:
         self._connection.execute("DELETE FROM sign_in WHERE expires <= ?", (now,))
         self._connection.execute("DELETE FROM session WHERE expires <= ?", (now,))
 
-    def backup(self, target: FilePath) -> None:
-        """Copy the database as of now into a file."""
-        copy = apsw.Connection(str(target))
-        with copy.backup("main", self._connection, "main") as work:
-            work.step(-1)
-        copy.execute("PRAGMA journal_mode = DELETE")
-        copy.close()
-        sync_file(target)
-
 
 def check_name(name: str) -> None:
     """Raises Invalid unless a name can be a path segment and a DNS label: [a-z0-9-], at most 63."""

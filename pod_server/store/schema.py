@@ -114,6 +114,18 @@ POD_STEPS: tuple[str, ...] = (POD_TABLES,)
 HOST_STEPS: tuple[str, ...] = (HOST_TABLES,)
 
 
+_TABLES = frozenset({"pod", "resource", "body", "change", "delivery", "reading"})
+
+
+def check_pod(connection: apsw.Connection) -> None:
+    """Raises Corrupt unless the file is a pod's: ours, of a format that was ever released, its tables there."""
+    if connection.pragma("user_version") == 0 or connection.pragma("application_id") != POD_APPLICATION_ID:
+        raise Corrupt("The pod's file is empty, or was not made by this program.")
+    found = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if missing := _TABLES - found:
+        raise Corrupt(f"The pod's file lacks the table {min(missing)}.")
+
+
 def bring_forward(connection: apsw.Connection, application_id: int, steps: tuple[str, ...]) -> bool:
     """Take a file to the newest format, each step in one transaction; True when something was done.
 

@@ -20,8 +20,8 @@ from pathlib import Path as FilePath
 
 import apsw
 
-from pod_server.errors import Conflict, Missing, StorageFull
-from pod_server.store import backup
+from pod_server.errors import Busy, Conflict, Corrupt, Missing, StorageFull
+from pod_server.store import backup, checkup, descriptors
 from pod_server.store.bodies import FileSink
 from pod_server.store.contract import Append, BodySink, Clock, Commit, Finding, Reading
 from pod_server.store.files import (
@@ -30,18 +30,21 @@ from pod_server.store.files import (
     make_folder,
     open_reader,
     open_writer,
+    refusal,
     sync_file,
     sync_folder,
+    syncing,
 )
 from pod_server.store.reader import SqliteSnapshot
-from pod_server.store.schema import POD_APPLICATION_ID, POD_STEPS, bring_forward
+from pod_server.store.schema import POD_APPLICATION_ID, POD_STEPS, bring_forward, check_pod
 from pod_server.store.tree import Tree
 from pod_server.store.writer import Writer, WriterParts
 from pod_server.terms import PodId, Position
 
 WRITERS = 2
-READERS = 256
-POD_FILE = "pod.sqlite"
+NOTES = 50_000
+"""Reads that a writer's thread has not yet looked at; more are only counted."""
+POD_FILE = checkup.POD_FILE
 
 
 def end_process(reason: str) -> None:
@@ -73,13 +76,23 @@ class SqliteStore:
         self._clock = clock
         self._vfs = vfs
         self._pages = pages
+        self._fatal = fatal
         make_folder(self._pods)
         self._lock = take_lock(root)
+        try:
+            backup.refuse_half_restored(root)
+        except Corrupt:
+            os.close(self._lock)
+            raise
+        for half_made in (*self._pods.glob(".new-*"), *self._pods.glob(".restore-*")):
+            shutil.rmtree(half_made, ignore_errors=True)
+        share = descriptors.share(descriptors.limit())
+        self._most_readers = share.readers
         self._readers: OrderedDict[PodId, SqliteSnapshot] = OrderedDict()
         self._connections: dict[PodId, apsw.Connection] = {}
         self._pinned: dict[PodId, int] = {}
         self._alone: set[PodId] = set()
-        parts = WriterParts(self._open_writer, self.folder_of, self._other_version, clock, fatal)
+        parts = WriterParts(self._open_writer, self.folder_of, self._other_version, clock, fatal, share.writers)
         self._writers = [Writer(f"writer-{number}", parts) for number in range(WRITERS)]
         for writer in self._writers:
             writer.start()
@@ -100,11 +113,14 @@ class SqliteStore:
             aside.mkdir(mode=0o700)
             self._write_genesis(aside / POD_FILE, genesis)
             aside.rename(folder)
-        except (OSError, apsw.FullError, apsw.IOError) as error:
+        except (OSError, apsw.FullError, apsw.IOError, apsw.CantOpenError) as error:
             shutil.rmtree(aside, ignore_errors=True)
+            if isinstance(busy := refusal(error), Busy):
+                raise busy from None
             raise StorageFull(f"There is no room for a new pod ({error}).") from None
-        sync_folder(folder.parent)
-        sync_folder(self._pods)
+        with syncing(self._fatal):
+            sync_folder(folder.parent)
+            sync_folder(self._pods)
 
     def _write_genesis(self, file: FilePath, genesis: Append) -> None:
         connection = open_writer(file, vfs=self._vfs)
@@ -117,8 +133,9 @@ class SqliteStore:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         finally:
             connection.close()
-        sync_file(file)
-        sync_folder(file.parent)
+        with syncing(self._fatal):
+            sync_file(file)
+            sync_folder(file.parent)
 
     @contextmanager
     def snapshot(self, pod: PodId) -> Iterator[SqliteSnapshot]:
@@ -134,6 +151,8 @@ class SqliteStore:
                     yield reader
             else:
                 yield reader
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            raise refusal(error) from error
         finally:
             self._pinned[pod] -= 1
             if not self._pinned[pod]:
@@ -142,24 +161,50 @@ class SqliteStore:
                     self._forget_reader(pod)
 
     def _open_reader(self, pod: PodId) -> SqliteSnapshot:
-        file = self.folder_of(pod) / POD_FILE
-        if not file.exists():
-            raise Missing("There is no such pod.")
-        while len(self._readers) >= READERS:
-            oldest = next((held for held in self._readers if held not in self._pinned), None)
-            if oldest is None:
-                break
-            self._forget_reader(oldest)
-        connection = open_reader(file, vfs=self._vfs)
-        if connection.pragma("user_version") != len(POD_STEPS):
-            connection.close()
-            self._open_writer(pod).close()
-            connection = open_reader(file, vfs=self._vfs)
+        file = self._file_of(pod)
+        self._make_room(self._most_readers - 1)
+        try:
+            connection = self._connect_reader(pod, file)
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            raise refusal(error) from error
+        except apsw.CantOpenError as error:
+            if not isinstance(busy := refusal(error), Busy):
+                raise
+            self._make_room(len(self._readers) // 2)
+            raise busy from None
         self._connections[pod] = connection
         if is_alone(connection):
             self._alone.add(pod)
         self._readers[pod] = SqliteSnapshot(connection, file.parent)
         return self._readers[pod]
+
+    def _connect_reader(self, pod: PodId, file: FilePath) -> apsw.Connection:
+        connection = open_reader(file, vfs=self._vfs)
+        try:
+            if connection.pragma("user_version") != len(POD_STEPS):
+                connection.close()
+                self._open_writer(pod).close()
+                connection = open_reader(file, vfs=self._vfs)
+            check_pod(connection)
+        except (apsw.Error, Corrupt):
+            connection.close()
+            raise
+        return connection
+
+    def _make_room(self, most: int) -> None:
+        """Close readers that were not used for longest, until at most so many are open; those in use stay."""
+        idle = [held for held in self._readers if held not in self._pinned]
+        for pod in idle[: max(0, len(self._readers) - most)]:
+            self._forget_reader(pod)
+
+    def _file_of(self, pod: PodId) -> FilePath:
+        """Raises Missing when there is no such pod, Corrupt when there is and its file is gone."""
+        file = self.folder_of(pod) / POD_FILE
+        if file.exists():
+            return file
+        if file.parent.exists():
+            raise Corrupt("The pod's file is gone.")
+        raise Missing("There is no such pod.")
 
     def _forget_reader(self, pod: PodId) -> None:
         del self._readers[pod]
@@ -172,11 +217,15 @@ class SqliteStore:
 
     def sink(self, pod: PodId) -> BodySink:
         """See contract.Store."""
-        return FileSink(self.folder_of(pod))
+        return FileSink(self.folder_of(pod), self._fatal)
 
     def note(self, pod: PodId, reading: Reading) -> None:
         """See contract.Store."""
-        self._writer_of(pod).notes.append((pod, reading))
+        writer = self._writer_of(pod)
+        if len(writer.notes) < NOTES:
+            writer.notes.append((pod, reading))
+        else:
+            writer.lose(pod, reading)
 
     def backup(self, pod: PodId, target: FilePath) -> Position:
         """See contract.Store."""
@@ -184,7 +233,7 @@ class SqliteStore:
 
     def verify(self, pod: PodId) -> Sequence[Finding]:
         """See contract.Store."""
-        return backup.verify_pod(self.folder_of(pod))
+        return checkup.verify_pod(self.folder_of(pod))
 
     async def close(self) -> None:
         """See contract.Store."""
@@ -201,8 +250,13 @@ class SqliteStore:
         return self._writers[zlib.crc32(pod.encode()) % len(self._writers)]
 
     def _open_writer(self, pod: PodId) -> apsw.Connection:
-        connection = open_writer(self.folder_of(pod) / POD_FILE, vfs=self._vfs, pages=self._pages)
-        bring_forward(connection, POD_APPLICATION_ID, POD_STEPS)
+        connection = open_writer(self._file_of(pod), vfs=self._vfs, pages=self._pages, is_new=False)
+        try:
+            bring_forward(connection, POD_APPLICATION_ID, POD_STEPS)
+            check_pod(connection)
+        except (apsw.Error, Corrupt):
+            connection.close()
+            raise
         return connection
 
     def _other_version(self, pod: PodId, path: str) -> int | None:

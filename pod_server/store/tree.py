@@ -163,7 +163,7 @@ class Tree:
         """Never two resources that differ only by a final slash (Solid Protocol, section 3.1)."""
         twin = Path(path[:-1]) if is_container(path) else Path(path + "/")
         if path != ROOT and self._exists(twin):
-            raise Conflict(f"{twin} exists, and two names may not differ only by a final slash.", path=path)
+            raise Conflict("Two names may not differ only by a final slash.", path=path)
 
     def _exists(self, path: Path) -> bool:
         return self.connection.execute("SELECT 1 FROM resource WHERE path = ?", (path,)).fetchone() is not None

@@ -9,20 +9,21 @@ reserved IRI ``http://www.w3.org/ns/solid/sparql#union-default-graph``.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
 
 from pod_server.errors import Busy, Malformed, NotAcceptable, UnsupportedFormat
 from pod_server.identity import Proofs
-from pod_server.pod import Pods
+from pod_server.pod import Assembly, Pods
 from pod_server.query.guard import Dataset, Guarded, inspect
 from pod_server.query.views import Answer, Document, NotHeld, Question, Views, formats_for
 from pod_server.rdf import choose, syntax_of
 from pod_server.rdf.vocabulary import PIM, SOLID, SPARQL_NS
 from pod_server.store.host import PodRow
-from pod_server.terms import LANDED, ROOT, Caller, Readable
+from pod_server.terms import LANDED, PUBLIC, ROOT, Caller, Path, Readable
 from pod_server.web.headers import origin_of
 from pod_server.web.resources import read_body
 from pod_server.workers import Workers
@@ -32,7 +33,14 @@ SHORT_QUERY = 4096
 """Up to this size the guard reads a query on the loop: it takes 84 ms for 96 kB."""
 WAITING = 8
 """Queries of one caller that may be under way at once; the next is told to come back."""
-ATTEMPTS = 3
+ATTEMPTS = 4
+"""How often a query is asked while views are dropped, or rights taken, under its feet."""
+ANSWER_HEADERS = {
+    "Cache-Control": "private, no-cache",
+    "Vary": "Accept, Authorization, Origin",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox",
+}
 
 
 class Endpoint:
@@ -44,7 +52,7 @@ class Endpoint:
         self._workers = workers
         self._seconds = seconds
         self._memory = memory
-        self._waiting: dict[tuple[str | None, str | None], int] = {}
+        self._waiting: dict[str, int] = {}
 
     async def inspected(self, query: bytes, base: str | None = None) -> Guarded:
         """The guard's reading of a query; in a worker when it is long.  Raises Malformed, TooLarge."""
@@ -55,41 +63,85 @@ class Endpoint:
     async def ask(self, caller: Caller, pod: PodRow, query: Guarded, dataset: Dataset, media_type: str) -> Answer:
         """The answer to a query over what the caller may read of a pod, as of now.
 
-        Raises Busy when the caller has too many queries under way,
-        LimitReached when the query was ended, Malformed for its syntax.
+        What was taken from the caller while the query ran is not in it: then
+        it is asked again.  Raises Busy when the caller has too many queries
+        under way, LimitReached when the query was ended, Malformed for its
+        syntax.
         """
-        who = (caller.agent, caller.client)
+        who = _word_of(caller, pod)
         if self._waiting.get(who, 0) >= WAITING:
             raise Busy("You have too many queries under way.", retry_after=1)
         self._waiting[who] = self._waiting.get(who, 0) + 1
+        seen: list[Readable] = []
+        rows = 0
         try:
-            return await self._asked(caller, pod, query, dataset, media_type)
+            answer = await self._asked(caller, pod, _Wanted(query, dataset, media_type, who), seen)
+            rows = answer.rows
         finally:
             self._waiting[who] -= 1
             if not self._waiting[who]:
                 del self._waiting[who]
+            if seen:
+                self._pods.log_query(caller, pod, _named(seen[-1]), rows)
+        return answer
 
-    async def _asked(self, caller: Caller, pod: PodRow, query: Guarded, dataset: Dataset, media_type: str) -> Answer:
-        for _ in range(ATTEMPTS):
-            found = self._pods.assemble(caller, pod, lambda seen, state: self._views.fresh(key_of(pod, seen), state))
-            documents = None if found.documents is None else [_document(*each) for each in found.documents]
-            question = Question(
-                key=key_of(pod, found.readable),
-                token=found.state,
-                documents=documents,
-                query=query,
-                dataset=dataset,
-                format=media_type,
-                seconds=self._seconds,
-                memory=self._memory,
-            )
+    async def _asked(self, caller: Caller, pod: PodRow, wanted: _Wanted, seen: list[Readable]) -> Answer:
+        """seen: gets what each attempt could see, for the read log."""
+        for attempt in range(ATTEMPTS):
+            rules = self._rules(pod)
+            found = self._pods.assemble(caller, pod, self._freshness(pod, is_last=attempt == ATTEMPTS - 1))
+            seen.append(found.readable)
             try:
-                answer = await self._views.ask(question)
+                answer = await self._views.ask(self._question(pod, found, wanted))
             except NotHeld:
                 continue
-            self._pods.log_query(caller, pod, _named(found.readable), answer.rows)
-            return answer
-        raise Busy("The query workers keep restarting.", retry_after=2)
+            if self._still_holds(caller, pod, found.readable, rules):
+                return answer
+        raise Busy("What you may read keeps changing.", retry_after=2)
+
+    def _freshness(self, pod: PodRow, *, is_last: bool) -> Callable[[Readable, str], bool]:
+        """Whether documents can be left out; on the last attempt never, so that no worker can have dropped them."""
+        return lambda seen, state: not is_last and self._views.fresh(key_of(pod, seen), state)
+
+    def _question(self, pod: PodRow, found: Assembly, wanted: _Wanted) -> Question:
+        return Question(
+            key=key_of(pod, found.readable),
+            token=found.state,
+            documents=None if found.documents is None else [_document(*each) for each in found.documents],
+            query=wanted.query,
+            dataset=wanted.dataset,
+            format=wanted.media_type,
+            seconds=self._seconds,
+            memory=self._memory,
+            caller=wanted.caller,
+        )
+
+    def _rules(self, pod: PodRow) -> frozenset[Path]:
+        """Where the pod has access-control documents: as long as these are the same, each resource keeps its face."""
+        with self._pods.landing_view(pod) as snapshot:
+            return frozenset(entry.path for entry in snapshot.policies())
+
+    def _still_holds(self, caller: Caller, pod: PodRow, used: Readable, rules: frozenset[Path]) -> bool:
+        """Whether all that a query used may still be read: by rules, groups and the clock as they are now."""
+        now = self._pods.assemble(caller, pod, lambda *_: True)
+        return used.faces <= now.readable.faces and self._rules(pod) == rules
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A query as it was asked, and whose turn it takes."""
+
+    query: Guarded
+    dataset: Dataset
+    media_type: str
+    caller: str
+
+
+def _word_of(caller: Caller, pod: PodRow) -> str:
+    """Who a caller is among those who wait; the public of one pod is not the public of another."""
+    if caller == PUBLIC:
+        return f"public\t{pod.id}"
+    return f"caller\t{caller.agent}\t{caller.client}\t{caller.partner}"
 
 
 def key_of(pod: PodRow, seen: Readable) -> str:
@@ -129,11 +181,7 @@ def routes(endpoint: Endpoint, pods: Pods, proofs: Proofs, base: str) -> APIRout
         guarded = await endpoint.inspected(query, pods.iri(target))
         media_type = _format(guarded, request.headers.get("accept"))
         answer = await endpoint.ask(caller, target.pod, guarded, dataset, media_type)
-        return Response(
-            answer.body,
-            media_type=answer.media_type,
-            headers={"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization, Origin"},
-        )
+        return Response(answer.body, media_type=answer.media_type, headers=ANSWER_HEADERS)
 
     @router.get("/{name}/.pod/description")
     async def description(name: str) -> Response:

@@ -11,27 +11,28 @@ import re
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlencode
-
-from pod_clients import Credentials, Item, Partner, Session
 
 from bench.processes import MIB, disk_use, pss, view_workers
 from bench.rows import Row, claim, spread
 from bench.wire import one_by_one, request
 from killing import clear
+from pod_clients import Credentials, Item, Partner, Session
+from solid import UNION, Agent, TestHost, free_port, running
+
 from pod_server.demo import MONTHS_QUERY, PARTNERS
 from pod_server.landing import sandbox
 from pod_server.landing.sandbox import Citizen, Delivered
-from solid import UNION, Agent, TestHost, free_port, running
 
 PODS = 10
 WHOLE_VIEWS = 4
+APPS = ("months", "whole")
 SEED = 7
 YEAR = tuple(f"2023-{month:02}" for month in range(1, 13))
 NIGHTS = [date(2024, 1, 1) + timedelta(days=number) for number in range(10)]
@@ -70,14 +71,14 @@ def run(random_seed: int) -> list[Row]:
     folder, port = Path(tempfile.mkdtemp(prefix="bench-city-")), free_port()
     town = Town({f"c{number}": citizen for number, citizen in enumerate(sandbox.citizens(PODS, SEED))})
     try:
-        with running(folder, ",".join(town.names), port) as host:
+        with running(folder, ",".join([*town.names, *APPS]), port) as host:
             _settle(host, town)
             rows = [*_year(host, town), *_nights(host, town)]
-            months, whole = host.app(host.webid("c0"), "months"), host.app(host.webid("c1"), "whole")
-            _grant(host, town, ("grid/load-curve/month",), host.webid("c0"), town.names)
-            _grant(host, town, WHOLE, host.webid("c1"), town.names[2 : 2 + WHOLE_VIEWS])
+            months, whole = (host.app(host.webid(name), name) for name in APPS)
+            _grant(host, town, ("grid/load-curve/month",), host.webid("months"), town.names)
+            _grant(host, town, WHOLE, host.webid("whole"), town.names[:WHOLE_VIEWS])
         rows += _on_disk(folder / "data" / "pods")
-        with running(folder, ",".join(town.names), port) as host:
+        with running(folder, ",".join([*town.names, *APPS]), port) as host:
             months, whole = (Agent(host.http, host.base, app.client_id, app.client_secret) for app in (months, whole))
             time.sleep(SETTLED)
             return [*rows, *_months(host, town, months), *_whole(host, town, whole)]
@@ -146,7 +147,7 @@ def _on_disk(pods: Path) -> list[Row]:
 
 def _grant(host: TestHost, town: Town, whats: Sequence[str], webid: str, names: Sequence[str]) -> None:
     """By the citizen, in the console."""
-    until = str(date.today() + timedelta(days=30))
+    until = str(datetime.now(UTC).date() + timedelta(days=30))
     for name in names:
         with closing(host.console(name)) as browser:
             page = f"{host.base}.host/console/grants"
@@ -199,7 +200,7 @@ def _months(host: TestHost, town: Town, app: Agent) -> list[Row]:
 
 
 def _whole(host: TestHost, town: Town, app: Agent) -> list[Row]:
-    names, before = town.names[2 : 2 + WHOLE_VIEWS], _views_weight(host)
+    names, before = town.names[:WHOLE_VIEWS], _views_weight(host)
     cold = _asked(host, app, [(name, COUNT) for name in names])
     after = _views_weight(host)
     statements = statistics.median(int(rows[0]["n"]) for _, rows in cold)

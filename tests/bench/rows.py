@@ -38,9 +38,15 @@ def claim(what: str, holds: bool, figure: str = "") -> Row:
     return Row(what, figure or ("yes" if holds else "no"), "yes", holds)
 
 
+def number(value: float) -> str:
+    """Three digits that matter."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def spread(values: Sequence[float]) -> str:
     """Median, and the least and the most."""
-    return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g}, {len(values)} rounds)"
+    median, least, most = (number(value) for value in (statistics.median(values), min(values), max(values)))
+    return f"{median} ({least} to {most}, {len(values)} rounds)"
 
 
 def gather(rooms: dict[str, Callable[[int], list[Row]]], names: Sequence[str], seed: int) -> list[Row]:
@@ -75,4 +81,5 @@ def tell(title: str, rows: Sequence[Row]) -> int:
 def machine() -> str:
     """Where the figures come from."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    system = f"{platform.system()} {platform.machine()}"
+    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {system}, Python {platform.python_version()}"

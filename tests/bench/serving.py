@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-
-from bench.rows import Row, spread
+from bench.rows import Row, number, spread
 from bench.wire import load, request
 from killing import clear
 from solid import Agent, TestHost, free_port, running
@@ -108,7 +107,7 @@ def _tasks(host: TestHost, other: str) -> list[Task]:
 
 def _proven(agent: Agent, url: str, count: int) -> Lanes:
     """Requests with a proof each; proofs are good once."""
-    return [[request("GET", url, **agent.headers("GET", url)) for _ in range(count)] for _ in range(CONNECTIONS)]
+    return [[request("GET", url, b"", **agent.headers("GET", url)) for _ in range(count)] for _ in range(CONNECTIONS)]
 
 
 def _puts(folder: str) -> Callable[[int], Lanes]:
@@ -151,16 +150,19 @@ def _measured(task: Task, base: str, other: str) -> list[Row]:
         theirs.append(load(other, task.beside(task.count)).rate)
     ratio = statistics.median(theirs) / statistics.median(ours)
     return [
-        Row(f"{task.what}, a second", f"{spread(ours)}; bare {statistics.median(theirs):,.0f}, {ratio:.1f} times ours")
+        Row(
+            f"{task.what}, a second",
+            f"{spread(ours)}; bare: {number(statistics.median(theirs))}, {ratio:.1f} times as many",
+        )
     ]
 
 
 def _large(host: TestHost) -> list[Row]:
     agent, url, body = host.agent("alice"), f"{host.pod('alice')}large", bytes(LARGE)
     up, down = list[float](), list[float]()
-    for number in range(ROUNDS):
+    for turn in range(ROUNDS):
         began = time.perf_counter()
-        answer = agent.put(url, number.to_bytes(8, "big") + body[8:], "application/octet-stream")
+        answer = agent.put(url, turn.to_bytes(8, "big") + body[8:], "application/octet-stream")
         up.append(LARGE / 1e6 / (time.perf_counter() - began))
         assert answer.status_code in (201, 204)
         began = time.perf_counter()

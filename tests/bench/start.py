@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-
 from bench.processes import MIB, descendants, pss, view_workers
 from bench.rows import Row, spread, under
 from killing import clear, crowd

@@ -106,7 +106,7 @@ def _whole(head: bytes, held: bytearray) -> bytes | None:
 
 
 def _unchunked(held: bytearray) -> bytes:
-    pieces, at = [], 0
+    pieces, at = list[bytes](), 0
     while True:
         line = held.index(b"\r\n", at)
         size = int(held[at:line], 16)
@@ -118,8 +118,8 @@ def _unchunked(held: bytearray) -> bytes:
 
 async def connect(base: str) -> Line:
     """A connection to a host."""
-    address = urlsplit(base)
-    _, line = await asyncio.get_running_loop().create_connection(Line, "127.0.0.1", address.port)
+    port = urlsplit(base).port or 80
+    _, line = await asyncio.get_running_loop().create_connection(Line, "127.0.0.1", port)
     return line
 
 

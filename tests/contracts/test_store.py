@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pod_server.errors import Busy, ConditionFailed, Conflict, Missing, PodError, StorageFull
+from pod_server.errors import Busy, ConditionFailed, Conflict, Corrupt, Missing, PodError, StorageFull
 from pod_server.store.backup import restore_pod
 from pod_server.store.bodies import inline
 from pod_server.store.contract import (
@@ -496,5 +497,214 @@ def test_log_tells_every_change(folder: tuple[str, FilePath]) -> None:
                 assert {row.agent for row in rows} == {ANA.agent}
                 assert [row.position for row in rows] == list(range(1, len(rows) + 1))
                 assert snapshot.changes(rows[-1].position) == []
+
+    run(work)
+
+
+def reading(target: str = "/a", at: float = 60.0, who: str = "https://app.example/#it") -> Reading:
+    """A read by an app."""
+    return Reading(at, who, None, "read", target)
+
+
+def logged(store: Store, pod: PodId) -> int:
+    """How many reads a pod's log tells of."""
+    with store.snapshot(pod) as snapshot:
+        return sum(each.count for each in snapshot.readings(limit=10_000))
+
+
+def test_a_clean_stop_keeps_the_reads_that_wait(folder: tuple[str, FilePath]) -> None:
+    """60 pods are read twice before the store is closed: 120 reads; those of a pod nobody has are no obstacle."""
+    pods = [PodId(f"{number:032x}") for number in range(60)]
+
+    async def work() -> None:
+        async with opened(folder) as store:
+            for pod in pods:
+                store.create(pod, genesis())
+            store.note(PodId("f" * 32), reading())
+            for wait in (0.25, 0.06):  # the writers have looked, and wait for what the reads may ride
+                for pod in pods:
+                    store.note(pod, reading())
+                await asyncio.sleep(wait)
+        async with opened(folder) as store:
+            assert [logged(store, pod) for pod in pods] == [2] * 60
+            assert not any(store.verify(pod) for pod in pods)
+
+    run(work)
+
+
+def test_reads_of_others_are_logged_beside_a_busy_pod(folder: tuple[str, FilePath]) -> None:
+    """One pod's queue never runs dry, and the reads of forty others are written all the same."""
+    pods = [PodId(f"{number:032x}") for number in range(40)]
+
+    async def work() -> None:
+        async with opened(folder) as store:
+            for pod in pods:
+                store.create(pod, genesis())
+            waiting: set[asyncio.Task[Any]] = set()
+            for pod in pods:
+                store.note(pod, reading())
+            for number in range(3000):
+                waiting.add(asyncio.ensure_future(store.append(POD, change(document(f"/n{number % 50}")))))
+                if len(waiting) >= 60:
+                    waiting = (await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED))[1]
+                    if number % 20 == 0 and all(logged(store, pod) for pod in pods):
+                        break
+            assert [logged(store, pod) for pod in pods] == [1] * 40
+            assert waiting
+            await asyncio.gather(*waiting)
+
+    run(work)
+
+
+def damage_empty(file: FilePath) -> None:
+    """A file of no bytes."""
+    file.write_bytes(b"")
+
+
+def damage_foreign(file: FilePath) -> None:
+    """A database of somebody else."""
+    file.unlink()
+    connection = apsw.Connection(str(file))
+    connection.execute("CREATE TABLE t (n)")
+    connection.close()
+
+
+def damage_tables(file: FilePath) -> None:
+    """A pod's file without one of its tables."""
+    connection = apsw.Connection(str(file))
+    connection.execute("DROP TABLE change")
+    connection.close()
+
+
+def damage_pages(file: FilePath) -> None:
+    """A file whose pages were overwritten, its head left."""
+    file.write_bytes(file.read_bytes()[:100] + b"\x5a" * 40_000)
+
+
+def damage_text(file: FilePath) -> None:
+    """A file that is no database."""
+    file.write_bytes(b"this is a letter to ana\n" * 500)
+
+
+async def touched(store: Store, act: str) -> None:
+    """Read or write the pod."""
+    if act == "read":
+        read(store, "/.acl")
+    else:
+        await store.append(POD, change(document("/a")))
+
+
+DAMAGES = (damage_empty, damage_foreign, damage_tables, damage_pages, damage_text, FilePath.unlink)
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("first", ["read", "append"])
+def test_a_damaged_pod_is_corrupt_and_alone(
+    folder: tuple[str, FilePath], damage: Callable[[FilePath], None], first: str
+) -> None:
+    """A pod's file that is no pod's is Corrupt for reads and writes and left as it is; the next pod goes on."""
+    other = PodId("f" * 16)
+    file = folder[1] / "pods" / POD[:2] / POD / "pod.sqlite"
+
+    async def work() -> None:
+        async with opened(folder) as store:
+            store.create(other, genesis())
+        damage(file)
+        before = file.read_bytes() if file.exists() else None
+        async with opened(folder) as store:
+            for act in (first, "read", "append"):
+                with pytest.raises(Corrupt):
+                    await touched(store, act)
+            assert store.verify(POD)
+            await store.append(other, change(document("/a")))
+            assert not store.verify(other)
+            with pytest.raises(Missing):
+                await store.append(PodId("e" * 16), change(document("/a")))
+        assert (file.read_bytes() if file.exists() else None) == before
+
+    run(work)
+
+
+def test_files_that_no_row_names_are_swept(folder: tuple[str, FilePath]) -> None:
+    """Bodies of refused appends and cut-off uploads go after an hour; named ones and younger ones stay."""
+    bodies = folder[1] / "pods" / POD[:2] / POD / "bodies"
+
+    async def uploaded(store: Store, data: bytes) -> Put:
+        sink = store.sink(POD)
+        sink.write(data)
+        return Put(Path(f"/{data[:1].decode()}"), Kind.BINARY, "x/y", await sink.finish())
+
+    def aged(*files: FilePath) -> None:
+        for file in files:
+            os.utime(file, (time.time() - 7200, time.time() - 7200))
+
+    async def work() -> None:
+        async with opened(folder) as store:
+            kept, refused, young = [await uploaded(store, letter * 100_000) for letter in (b"k", b"r", b"y")]
+            await store.append(POD, change(kept))
+            with pytest.raises(Missing):
+                await store.append(POD, change(refused, Delete(Path("/none"))))
+            (bodies / ".incoming-cut").write_bytes(b"cut off")
+            (bodies / "stubborn").mkdir()  # unlink fails on it, and no thread dies of that
+            (folder[1] / "pods" / ".new-cut" / "x").mkdir(parents=True)
+            (folder[1] / "pods" / ".restore-cut").mkdir()
+            aged(*(bodies / each.body.hash for each in (kept, refused) if each.body), bodies / ".incoming-cut")
+            aged(bodies / "stubborn")
+            assert not store.verify(POD)
+        async with opened(folder) as store:
+            await store.append(POD, change(document("/a")))
+            await store.append(POD, change(document("/b")))
+            assert {file.name for file in bodies.iterdir()} == {
+                "stubborn",
+                *(each.body.hash for each in (kept, young) if each.body),
+            }
+            assert [each.name for each in (folder[1] / "pods").iterdir() if each.name.startswith(".")] == []
+            assert read(store, "/k") == b"k" * 100_000
+
+    run(work)
+
+
+def test_verify_finds_nothing_beside_writers(folder: tuple[str, FilePath]) -> None:
+    """A busy pod has no findings: all rows are looked at as of one position."""
+
+    async def work() -> None:
+        async with opened(folder) as store:
+            stopped = False
+            for start in range(0, 1500, 100):
+                await store.append(POD, change(*(document(f"/kept/{start + n}", b"%d" % n) for n in range(100))))
+
+            async def writer(who: int) -> None:
+                number = 0
+                while not stopped:
+                    number += 1
+                    await store.append(POD, change(document(f"/w{who}/{number}", b"%d" % number)))
+                    await store.append(POD, change(Delete(Path(f"/w{who}/{number}"))))
+
+            writers = [asyncio.ensure_future(writer(who)) for who in range(4)]
+            loop = asyncio.get_running_loop()
+            for _ in range(15):
+                assert not await loop.run_in_executor(None, store.verify, POD)
+            stopped = True
+            await asyncio.gather(*writers)
+
+    run(work)
+
+
+def test_a_copy_of_a_damaged_pod_keeps_the_older_copy(folder: tuple[str, FilePath], tmp_path: FilePath) -> None:
+    """A pod that cannot be copied whole is Corrupt, and what the backup had of it stays."""
+    copy, file = tmp_path / "copy", folder[1] / "pods" / POD[:2] / POD / "pod.sqlite"
+
+    async def work() -> None:
+        async with opened(folder) as store:
+            await store.append(POD, change(*(document(f"/n{number}", b"x" * 900) for number in range(60))))
+            store.backup(POD, copy)
+            await store.append(POD, change(document("/later")))
+        before, raw = (copy / "pod.sqlite").read_bytes(), bytearray(file.read_bytes())
+        raw[3 * 4096 : 5 * 4096] = b"\x5a" * 8192
+        file.write_bytes(raw)
+        async with opened(folder) as store:
+            with pytest.raises(Corrupt):
+                store.backup(POD, copy)
+        assert (copy / "pod.sqlite").read_bytes() == before
 
     run(work)

@@ -1,4 +1,4 @@
-"""``python -m tests.soak [--seed N] [NAME ...]``: the long drills, all or those named; exit code 1 when a bar is missed."""
+"""``python -m tests.soak [--seed N] [NAME ...]``: the long drills; exit code 1 when a bar is missed."""
 
 from __future__ import annotations
 

@@ -15,12 +15,11 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import uvloop
-
 from bench.processes import MIB, pss, view_workers, weight
 from bench.rows import Row, claim
 from bench.wire import Answer, Line, connect, hang_up_midway, request
 from killing import clear
-from solid import UNION, Agent, TestHost, running
+from solid import UNION, TestHost, running
 
 CLIENTS = 8
 NAMES = 150
@@ -229,7 +228,7 @@ def _no_proof(dice: random.Random, home: str, pod: str) -> tuple[bytes, bool]:
 def _no_terms(dice: random.Random, home: str, pod: str) -> tuple[bytes, bool]:
     headers = {"Range": "bytes=9-1,-,a", "If_Match": '"', "Accept": ";q=x,,/" * 50, "Link": "<" * 100, "Slug": "../é"}
     wild = {name: headers[name] for name in dice.sample(sorted(headers), 2)}
-    return request(dice.choice(("GET", "BREW", "DELETE", "OPTIONS")), f"{pod}open/none", **wild), True
+    return request(dice.choice(("GET", "BREW", "DELETE", "OPTIONS")), f"{pod}open/none", b"", **wild), True
 
 
 _Garbage = Callable[[random.Random, str, str], tuple[bytes, bool]]

@@ -53,12 +53,15 @@ def run(random_seed: int) -> list[Row]:
     """Write, cut, look."""
     dice = random.Random(random_seed)
     place = FilePath(tempfile.mkdtemp(prefix="soak-power-"))
+    (place / "data").mkdir()
     try:
         cuts = asyncio.run(_written(place / "data", dice, f"cut-{random_seed}"))
         chosen = dice.sample(cuts, min(CUTS, len(cuts)))
         toll: Counter[str] = Counter()
         for number, cut in enumerate(chosen):
-            toll += asyncio.run(_looked_at(place / "data", place / f"cut{number}", cut))
+            _left_of(cut, place / "data", place / f"cut{number}")
+            toll += asyncio.run(_looked_at(place / f"cut{number}", cut))
+            shutil.rmtree(place / f"cut{number}")
     finally:
         shutil.rmtree(place, ignore_errors=True)
     return [
@@ -75,13 +78,12 @@ def _body(name: int) -> bytes:
 
 
 async def _written(root: FilePath, dice: random.Random, name: str) -> list[Cut]:
-    root.mkdir()
     store = SqliteStore(root, time.time)
     store.create(POD, genesis())
     await store.close()
     acknowledged: list[int] = []
     disk = CutDisk(name, dice, acknowledged)
-    disk.durable = {str(file): file.read_bytes() for file in root.rglob("pod.sqlite*")}
+    disk.durable = _files(root)
     store = SqliteStore(root, time.time, vfs=name)
 
     async def writer(who: int) -> None:
@@ -96,12 +98,20 @@ async def _written(root: FilePath, dice: random.Random, name: str) -> list[Cut]:
     return disk.cuts
 
 
-async def _looked_at(root: FilePath, target: FilePath, cut: Cut) -> Counter[str]:
-    """Open what a cut left, and count what is wrong with it."""
+def _files(root: FilePath) -> dict[str, bytes]:
+    return {str(file): file.read_bytes() for file in root.rglob("pod.sqlite*")}
+
+
+def _left_of(cut: Cut, root: FilePath, target: FilePath) -> None:
+    """Write what a cut left of everything below root into another folder."""
     for filename, content in cut.durable.items():
         copy = target / FilePath(filename).relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(content)
+
+
+async def _looked_at(target: FilePath, cut: Cut) -> Counter[str]:
+    """Open what a cut left, and count what is wrong with it."""
     store, toll = SqliteStore(target, time.time), Counter[str]()
     try:
         toll["findings"] = len(store.verify(POD))
@@ -110,5 +120,4 @@ async def _looked_at(root: FilePath, target: FilePath, cut: Cut) -> Counter[str]
             toll["lost" if found is None else "torn"] += found != _body(name)
     finally:
         await store.close()
-    shutil.rmtree(target)
     return toll

@@ -66,16 +66,17 @@ def _wheel_alone(place: Path) -> list[Row]:
     began = time.monotonic()
     installed = _attempt([python, "-m", "pip", "install", "-q", "-c", str(constraints), str(wheel)], empty)
     if installed.returncode and re.search(
-        r"connection|resolve|network|No matching distribution", installed.stderr, re.I
+        r"connection|resolve|network|No matching distribution", installed.stderr, re.IGNORECASE
     ):
         return [Row("the wheel alone", "left out: its dependencies cannot be fetched here")]
+    seconds, size = time.monotonic() - began, wheel.stat().st_size / 1024
     found = _attempt([python, "-c", "import pod_server; print(pod_server.__file__)"], empty).stdout
-    size = wheel.stat().st_size / 1024
+    alone = "the wheel installs in an empty environment"
     return [
-        claim("the wheel installs in an empty environment", installed.returncode == 0, f"{time.monotonic() - began:.0f} s, {size:.0f} KiB"),
+        claim(alone, installed.returncode == 0, f"{seconds:.0f} s, {size:.0f} KiB"),
         claim("what runs there is the wheel's", str(place / "venv") in found),
         *_told([str(place / "venv" / "bin" / "pod-server")], empty, "from the wheel alone", {}),
-    ]  # fmt: skip
+    ]
 
 
 def _pins() -> list[str]:
