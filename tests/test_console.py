@@ -479,3 +479,13 @@ def test_what_nobody_foresaw_is_a_problem_with_an_id(tmp_path: FilePath, caplog:
             answer.headers["x-request-id"],
         )
         assert told["request"] in [record.__dict__.get("request") for record in caplog.records]
+
+
+def test_reads_that_could_not_be_logged_are_told(house: Living, ana: Browser) -> None:
+    """A counted row of lost reads is a sentence of its own, never an anonymous reader."""
+    ben = house.signed_in("ben")
+    house.host.store.note(house.pod("ben").id, Reading(house.clock(), None, None, "lost", "", count=3))
+    house.run(asyncio.sleep(0.6))
+    assert "3 reads could not be logged" in ben.get("/.host/console/?lang=en").text
+    assert "3 lectures" in ben.get("/.host/console/?lang=fr").text
+    assert "could not be logged" not in ana.get("/.host/console/?lang=en").text
