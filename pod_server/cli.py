@@ -324,28 +324,35 @@ def _operate(data: Path | None, file: Path | None, action: str, **given: Any) ->
         return _ask_host(config, action, given)
     database = HostDatabase(config.data)
     try:
-        operator = Operator(database, Provision(store, database, time.time, config.base), time.time, config.base)
+        provision = Provision(store, database, time.time, config.base)
+        operator = Operator(store, database, provision, time.time, config.base)
         return getattr(operator, action)(**given)
     finally:
         asyncio.run(store.close())
         database.close()
 
 
+HOST_SECONDS = 5.0
+"""How long a host that is just starting gets to answer."""
+
+
 def _ask_host(config: Config, action: str, given: dict[str, Any]) -> Any:
     import httpx  # noqa: PLC0415 - takes 80 ms, and `serve` never needs it
 
     method, route, names = _ROUTES[action]
-    address = json.loads((config.data / "host.json").read_text())["url"]
-    token = json.loads((config.data / "secrets.json").read_text())["admin"]
-    try:
-        answer = httpx.request(
-            method,
-            f"{address}.host/admin/{route}",
-            headers={"Authorization": f"Bearer {token}"},
-            json={names.get(key, key): value for key, value in given.items()} if method == "POST" else None,
-        )
-    except httpx.HTTPError as error:
-        raise Missing(f"The host does not answer ({type(error).__name__}).") from None
+    body = {names.get(key, key): value for key, value in given.items()} if method == "POST" else None
+    deadline = time.monotonic() + HOST_SECONDS
+    while True:
+        try:
+            address = json.loads((config.data / "host.json").read_text())["url"]
+            token = json.loads((config.data / "secrets.json").read_text())["admin"]
+            headers = {"Authorization": f"Bearer {token}"}
+            answer = httpx.request(method, f"{address}.host/admin/{route}", headers=headers, json=body)
+            break
+        except (httpx.TransportError, FileNotFoundError) as error:
+            if time.monotonic() > deadline:
+                raise Missing(f"The host that owns {config.data} does not answer ({type(error).__name__}).") from None
+            time.sleep(0.1)
     document = answer.json()
     if answer.is_error:
         raise PodError(document.get("detail", answer.text))

@@ -82,7 +82,7 @@ def compose(config: Config, clock: Clock = time.time) -> Host:
     proofs = Proofs(base, key, dpop, clock=clock, others=issuers)
     receipts = Receipts(kept.receipts)
     consent = Consent(pods, base, lambda: secrets.token_hex(8))
-    operator = admin.Operator(database, Provision(store, database, clock, base), clock, base)
+    operator = admin.Operator(store, database, Provision(store, database, clock, base), clock, base)
     landing = Deliveries(pods, database, workers, clock)
     endpoint = sparql.Endpoint(pods, views, workers, config.query_seconds, config.view_memory)
     life = _Life(workers, views, store, database)

@@ -5,6 +5,7 @@ Also deliveries as partners see them: verdicts, idempotence, links.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 from conftest import shared
+from contracts.test_store import change, document
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from inprocess import Inside, inside
 from solid import Agent
@@ -640,3 +642,22 @@ def test_the_pilots_own_files(city: Inside, name: str) -> None:
     [line, _] = deliver(city, city.partners[partner], item)
     assert line["outcome"] == outcome, line
     assert bool(line.get("faults")) == (outcome == "quarantined")
+
+
+def test_an_ended_link_is_acknowledged_after_what_was_queued(city: Inside) -> None:
+    """When the operator is told that a link has ended, every write that was under way for its pod is done."""
+    city.add_pod("settled")
+    link, row = city.link("grid", "settled"), city.row("settled")
+
+    async def race() -> list[bool]:
+        store = city.host.store
+        queued = [asyncio.ensure_future(store.append(row.id, change(document(f"/q{number}")))) for number in range(60)]
+        await asyncio.sleep(0)
+        city.host.operator.end_link(link)
+        await city.host.operator.settle(link)
+        return [each.done() for each in queued]
+
+    assert all(city.run(race()))
+    ended = city.host.database.link(link)
+    assert ended is not None
+    assert ended.ends is not None

@@ -18,9 +18,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from pod_server.errors import Conflict, Forbidden, Malformed, Missing
 from pod_server.identity import Client, hash_secret, new_secret
 from pod_server.provision import Provision
-from pod_server.store.contract import Clock
+from pod_server.store.contract import Append, Clock, Store
 from pod_server.store.host import HostDatabase, Partner, PodRow
-from pod_server.terms import Link
+from pod_server.terms import Caller, Link
 from pod_server.web.resources import read_body
 
 SIGN_IN_SECONDS = 15 * 60.0
@@ -30,7 +30,8 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost", "testclient")
 class Operator:
     """What an operator may do on a host; the routes and the test host call it."""
 
-    def __init__(self, host: HostDatabase, provision: Provision, clock: Clock, base: str) -> None:
+    def __init__(self, store: Store, host: HostDatabase, provision: Provision, clock: Clock, base: str) -> None:
+        self._store = store
         self._host = host
         self._provision = provision
         self._clock = clock
@@ -83,6 +84,12 @@ class Operator:
             raise Missing("There is no such link.")
         self._host.end_link(link_id, self._clock())
         return {"link": link_id, "ended": True}
+
+    async def settle(self, link_id: str) -> None:
+        """Wait until every write that was queued for a link's pod is done: what comes after it sees the link ended."""
+        link = self._host.link(link_id)
+        if link is not None:
+            await self._store.append(link.pod, Append(Caller(), self._clock()))
 
     def sign_in(self, pod: str) -> dict[str, Any]:
         """A one-time link into the citizen's console, good for 15 minutes."""
@@ -162,7 +169,10 @@ def _add_partner_routes(router: APIRouter, operator: Operator) -> None:
 
     @router.post("/links/end")
     async def end_link(request: Request) -> Response:
-        return _json(operator.end_link((await _given(request, "link"))["link"]))
+        link = (await _given(request, "link"))["link"]
+        ended = operator.end_link(link)
+        await operator.settle(link)
+        return _json(ended)
 
     @router.post("/sign-in")
     async def sign_in(request: Request) -> Response:
