@@ -413,16 +413,20 @@ def _readers(story: _Story, home: _Home) -> list[tuple[str, str, str, int, int |
 
 def _stay(story: _Story) -> None:
     base = story.house.base
-    story.act("The host stays up: three doors")
+    story.act(f"The host stays up: three doors at {base}")
     doors = (
         ("Citizens", f"{base}.host/console/", "what came in, who reads, one click to stop it"),
-        ("Partners", f"{base}.host/deliveries", "pod-partner check, deliver, status"),
-        ("Apps", story.homes[0].url, "one pod of many; pod-query finds its SPARQL endpoint by the link there"),
+        ("Partners", f"{base}.host/partners", "pod-partner check, deliver, status"),
+        (
+            "Apps",
+            f"{base}.host/developers",
+            f"pod-query --pod {story.homes[0].url}; a page to try a query is in each pod",
+        ),
     )
     for who, address, what in doors:
         story.out.print(f"  {who}: {address} ({what})", soft_wrap=True)
-    story.say("One-time links into the pages of three citizens, good for 15 minutes:")
-    for home in story.homes[:GRANTING]:
+    story.say("A one-time link into each citizen's pages, good for 15 minutes:")
+    for home in story.homes:
         link = story.house.do(story.house.host.operator.sign_in, home.pod.name)
         story.out.print(f"  {home.citizen.name}: {link['url']}", soft_wrap=True)
     story.say(f"The data is in {story.house.folder} until the end. Ctrl-C ends it.")
