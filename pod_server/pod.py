@@ -210,7 +210,7 @@ class Pods:
                 found = self._listing(asking, entry, accept)
             else:
                 found = self._document(asking, entry, accept)
-        self._log_read(caller, target)
+        self._note(caller, target.pod, "read", target.path)
         return replace(found, modes=verdict.modes | public.modes, public=public.modes)
 
     def may_still_read(self, caller: Caller, target: Target) -> bool:
@@ -279,24 +279,22 @@ class Pods:
         decided: dict[tuple[Path, Face], bool] = {}
         seen = []
         for child in asking.snapshot.children(container.path):
-            key = (child.policy, child.face)
+            key = _key(child)
             if key not in decided:
                 decided[key] = asking.verdict(child.path, child, Mode.READ).allowed
             if decided[key]:
                 seen.append(child)
         return seen
 
-    def _log_read(self, caller: Caller, target: Target) -> None:
-        """Reads by others are truth too (DESIGN section 4); the owner's own console is not another."""
-        if caller.client == self._console and caller.agent == target.pod.owner:
-            return
-        self._store.note(target.pod.id, Reading(self._clock(), caller.agent, caller.client, "read", target.path))
-
     def log_query(self, caller: Caller, pod: PodRow, data_sets: str, rows: int) -> None:
-        """Write a query into the pod's read log: what it could see, how many rows it gave; never the console's own."""
+        """Write a query into the pod's read log: what it could see, how many rows it gave."""
+        self._note(caller, pod, "query", data_sets, rows)
+
+    def _note(self, caller: Caller, pod: PodRow, act: str, target: str, rows: int | None = None) -> None:
+        """Reads by others are truth too (DESIGN section 4); the owner's own console is not another."""
         if caller.client == self._console and caller.agent == pod.owner:
             return
-        self._store.note(pod.id, Reading(self._clock(), caller.agent, caller.client, "query", data_sets, rows))
+        self._store.note(pod.id, Reading(self._clock(), caller.agent, caller.client, act, target, rows))
 
     def assemble(self, caller: Caller, pod: PodRow, is_fresh: Callable[[Readable, str], bool]) -> Assembly:
         """What a caller may query, from one snapshot; the documents only when nobody holds them at that state.
@@ -318,8 +316,7 @@ class Pods:
             iri = rules.iri(pod, entry.path)
             if entry.kind is Kind.CONTAINER:
                 members = [child for child in asking.snapshot.children(entry.path) if _key(child) in seen.faces]
-                statements = container_statements(iri, members, rules.iri(pod, Path("")))
-                yield iri, Syntax.N_TRIPLES.media_type, serialise(statements, Syntax.N_TRIPLES)
+                yield iri, Syntax.TURTLE.media_type, listing_turtle(iri, members, rules.iri(pod, Path("")))
             else:
                 yield iri, entry.media_type, asking.snapshot.body(entry)
 
@@ -442,7 +439,7 @@ class Pods:
     def _log_patch(self, caller: Caller, target: Target, patch: Patch) -> None:
         """A patch with a condition reads, whether it fits or not."""
         if Mode.READ in patch.modes_needed():
-            self._log_read(caller, target)
+            self._note(caller, target.pod, "read", target.path)
 
     async def delete(self, caller: Caller, target: Target, conditions: Conditions = NO_CONDITIONS) -> None:
         """Remove a resource (Solid Protocol, section 5.4): Write on it and its container, which must be empty."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from inprocess import Clock
 from landing_actors import CASES
 from solid import Key
 
@@ -22,16 +22,6 @@ from pod_server.config import Config
 from pod_server.landing.catalogue import DATA_SETS
 from pod_server.landing.items import Item
 from pod_server.store.host import PodRow
-
-
-@dataclass
-class Clock:
-    """The time, which tests may push forward."""
-
-    ahead: float = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.ahead
 
 
 @dataclass
@@ -254,3 +244,14 @@ def check_page(text: str) -> None:
     assert page.tags.count("h1") == page.tags.count("main") == 1
     assert {"header", "nav", "main", "footer"} <= set(page.tags)
     assert page.active == []
+
+
+@contextmanager
+def peopled(folder: Path) -> Iterator[Living]:
+    """A host where ana's pod holds all data sets and ben's none."""
+    with living(folder) as found:
+        found.host.operator.add_pod("ana", "Ana")
+        found.host.operator.add_pod("ben", "Ben")
+        for holder in sorted({row.holder for row in DATA_SETS.values()}):
+            deliver_all(found.partner(holder.replace(" ", "-"), holder.title(), holder), holder)
+        yield found

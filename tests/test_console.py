@@ -11,7 +11,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 import pytest
-from console_actors import Browser, Living, check_page, csrf_of, deliver_all, example, living
+from console_actors import Browser, Living, check_page, csrf_of, example, living, peopled
 
 from pod_server.consent.grants import Wish
 from pod_server.errors import Forbidden
@@ -33,11 +33,7 @@ APP = "https://app.example/id#it"
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
     """One host for the tests that leave nothing behind: ana's pod with all data sets, ben's without any."""
-    with living(tmp_path_factory.mktemp("console")) as found:
-        found.host.operator.add_pod("ana", "Ana")
-        found.host.operator.add_pod("ben", "Ben")
-        for holder in sorted({row.holder for row in DATA_SETS.values()}):
-            deliver_all(found.partner(holder.replace(" ", "-"), holder.title(), holder), holder)
+    with peopled(tmp_path_factory.mktemp("console")) as found:
         yield found
 
 

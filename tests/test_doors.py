@@ -8,7 +8,7 @@ from html import unescape
 from pathlib import Path as FilePath
 
 import pytest
-from console_actors import Browser, Living, check_page, deliver_all, living
+from console_actors import Browser, Living, check_page, peopled
 
 from pod_server.errors import KINDS
 from pod_server.landing.catalogue import DATA_SETS
@@ -26,11 +26,7 @@ HTML = "text/html,application/xhtml+xml,*/*;q=0.8"
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
     """One host for the tests that leave nothing behind: ana's pod with all data sets, ben's without any."""
-    with living(tmp_path_factory.mktemp("console")) as found:
-        found.host.operator.add_pod("ana", "Ana")
-        found.host.operator.add_pod("ben", "Ben")
-        for holder in sorted({row.holder for row in DATA_SETS.values()}):
-            deliver_all(found.partner(holder.replace(" ", "-"), holder.title(), holder), holder)
+    with peopled(tmp_path_factory.mktemp("console")) as found:
         yield found
 
 
